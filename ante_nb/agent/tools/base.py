@@ -1,0 +1,188 @@
+"""What a tool is: its arguments, its place in the order of calls, its outcome, and what it remembers.
+
+``ToolOutcome.display`` is what the person sees in place of the result's text. Its kinds:
+
+========  ==========================================  =======================================================
+kind      keys                                        meaning
+========  ==========================================  =======================================================
+diff      ``path``, ``diff``                          a file changed; ``diff`` is a unified diff
+todo      ``todos``                                   the task list: dicts ``content``, ``active_form``,
+                                                      ``status``
+python    ``code``                                    code that ran in the kernel; its images, if any, are
+                                                      the ``Image`` parts of the result
+bash      ``command``, ``exit_code``, ``timed_out``,  a shell command; ``exit_code`` is ``None`` while it runs
+          ``job``                                     in the background, ``job`` is then its directory
+images    ``path``, ``count``                         the ``Image`` parts of the result are to be shown
+========  ==========================================  =======================================================
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ante_nb.agent.tools.schema import parameters_of
+from ante_nb.errors import ToolError
+from ante_nb.messages import Image, Text
+from ante_nb.providers.spec import ToolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ante_nb.agent.host import ToolContext
+
+DefaultDecision: TypeAlias = Literal["allow", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """What a tool call gave, before it is cleaned and capped for the model.
+
+    ``files`` and ``variables`` name what the call changed (files relative to the working directory
+    where they are below it). ``verbatim`` text is capped but not cleaned: the model edits by it.
+    ``trusted`` text was written by the tool itself and needs no envelope.
+    """
+
+    content: tuple[Text | Image, ...]
+    is_error: bool = False
+    display: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    verbatim: bool = False
+    trusted: bool = False
+
+
+class ToolArguments(BaseModel):
+    """Base of every tool's arguments. Fields that a model makes up are ignored, not refused."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, frozen=True)
+
+
+class Tool(ABC):
+    """One tool. An instance is stateless: what it must remember is in :class:`ToolState`."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    Arguments: ClassVar[type[BaseModel]]
+    default: ClassVar[DefaultDecision]
+    """What the strict mode does with a call that no rule matches."""
+    path_argument: ClassVar[str | None] = None
+    """The argument that names a file or directory; permission rules then match it as a path."""
+    writes: ClassVar[bool] = False
+    """Whether a call changes the file at ``path_argument``."""
+
+    def spec(self) -> ToolSpec:
+        """The tool as the model sees it; the same bytes at every call."""
+        return ToolSpec(self.name, self.description, parameters_of(self.Arguments))
+
+    def parse(self, arguments: dict[str, Any]) -> BaseModel:
+        """The arguments checked and completed.
+
+        Raises:
+            ToolError: an argument is missing or wrong; the message tells the model which and why.
+        """
+        fields = self.Arguments.model_fields
+        # Some models send null for what they mean to leave out.
+        given = {
+            key: value
+            for key, value in arguments.items()
+            if value is not None or (key in fields and fields[key].is_required())
+        }
+        try:
+            return self.Arguments.model_validate(given)
+        except ValidationError as error:
+            problems = "; ".join(_problem(item) for item in error.errors(include_url=False)[:5])
+            known = ", ".join(fields)
+            raise ToolError(
+                f"{self.name}: {problems}.", f"Call it again with valid arguments: {known}."
+            ) from None
+
+    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
+        """Calls with the same lane run in call order; ``None`` runs in parallel with everything."""
+        return None
+
+    def primary(self, arguments: BaseModel) -> str:
+        """What permission rules match on; empty where there is nothing to match."""
+        return ""
+
+    def summary(self, arguments: BaseModel) -> str:
+        """The call in one line, for the person."""
+        primary = " ".join(self.primary(arguments).split())
+        return f"{self.name}: {primary[:160]}" if primary else self.name
+
+    def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
+        """The whole command, code or unified diff that an approval is about."""
+        return self.primary(arguments)
+
+    @abstractmethod
+    async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
+        """Do it.
+
+        Raises:
+            ToolError: it failed; the message goes to the model.
+            asyncio.CancelledError: after whatever the call had started has been stopped.
+        """
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(str(step) for step in item["loc"]) or "arguments"
+    message = str(item["msg"])
+    return f"{where}: {message[:1].lower()}{message[1:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """A file as a tool last saw it: SHA-256 of its bytes, and its modification time in ns."""
+
+    digest: str
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a result reaches the model. Characters, lines and bytes."""
+
+    result_chars: int = 30_000
+    read_lines: int = 2_000
+    line_chars: int = 2_000
+    read_bytes: int = 32 * 1024 * 1024
+    """A larger text file is refused without ``offset`` and ``limit``."""
+    image_bytes: int = 3_500_000
+    """Vendors take 5 MB of base64 per image (the smallest of their limits, Anthropic's)."""
+    image_side: int = 1_568
+    """Longest side in pixels that vendors don't scale down themselves (Anthropic)."""
+
+
+def _home() -> Path:
+    return Path(os.environ.get("ANTE_HOME") or "~/.ante").expanduser()
+
+
+@dataclass(slots=True)
+class ToolState:
+    """What the tools of one session remember between calls.
+
+    ``session_secret`` keys the nonces of result envelopes; the session keeps it with its metadata so
+    that a re-encoded conversation has the same bytes. ``roots`` are directories beside the working
+    directory that file tools may use without asking. ``hidden`` says whether a permission rule keeps
+    the file at a path (absolute) from being read: listing and searching tools leave it out.
+    """
+
+    session_id: str = ""
+    session_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    home: Path = field(default_factory=_home)
+    roots: list[Path] = field(default_factory=list)
+    reads: dict[str, FileStamp] = field(default_factory=dict)
+    todos: list[dict[str, str]] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
+    hidden: Callable[[str], bool] = field(default=lambda path: False)
+
+
+def text_outcome(text: str, **more: Any) -> ToolOutcome:
+    """An outcome that is one text."""
+    return ToolOutcome((Text(text),), **more)
