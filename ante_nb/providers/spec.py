@@ -119,6 +119,18 @@ class Quirks:
     cache_control: bool = False
     prompt_cache_key: bool = False
     """Send a per-session cache key (OpenAI)."""
+    session_headers: tuple[str, ...] = ()
+    """Headers that carry the session id, by which the vendor finds its cache (ChatGPT: ``session-id``)."""
+    unsupported_params: tuple[str, ...] = ()
+    """Body fields that the endpoint refuses, left out (ChatGPT: ``max_output_tokens``, ``temperature`` ...)."""
+    stream_only: bool = False
+    """Only streamed answers: ``complete`` reads a stream to its end (ChatGPT)."""
+    instructions_required: bool = False
+    """A request without a system prompt is refused, so a neutral one is sent (ChatGPT)."""
+    system_in_input: bool = False
+    """The system prompt is the first input message instead of ``instructions`` (xAI)."""
+    reasoning_sampling: bool = False
+    """Temperature and top_p are accepted beside reasoning (xAI); OpenAI refuses them."""
 
 
 @dataclass(frozen=True, slots=True)
