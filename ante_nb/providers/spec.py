@@ -159,6 +159,10 @@ class ProviderSpec:
     """Path of the vendor's list of models, relative to the base URL."""
     key_page: str | None = None
     """Where a person gets a key."""
+    key_prefix: str | None = None
+    """What every key of this provider starts with; another key gets a notice."""
+    oauth_provider: str | None = None
+    """The provider that an OAuth sign-in of this one is sent to (``openai`` -> ``openai-subscription``)."""
     quirks: Quirks = Quirks()
     builtin: bool = True
 
