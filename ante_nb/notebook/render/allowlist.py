@@ -1,0 +1,173 @@
+"""The last gate before the screen: characters made visible, HTML cut down to an allow-list.
+
+JupyterLab sanitizes nothing in a notebook that it trusts, which is every notebook that has just run a
+cell. So all HTML that this package publishes goes through :func:`clean`, whoever made it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from ante_nb.notebook.render.styles import STYLES
+
+if TYPE_CHECKING:
+    import nh3
+
+__all__ = ["CODE_LANGUAGES", "DATA_IMAGE", "IGNORE_MATH", "PROCESS_MATH", "clean", "visible"]
+
+# MathJax 3 and 4 (JupyterLab, Notebook 7) use the one name, MathJax 2 (nbconvert, nbviewer) the other.
+IGNORE_MATH = "mathjax_ignore tex2jax_ignore"
+PROCESS_MATH = "mathjax_process tex2jax_process"
+
+CODE_LANGUAGES = {
+    "bash": "bash", "sh": "bash", "shell": "bash", "zsh": "bash", "console": "console", "c": "c",
+    "cpp": "cpp", "c++": "cpp", "cs": "csharp", "csharp": "csharp", "css": "css", "cuda": "cuda",
+    "diff": "diff", "patch": "diff", "docker": "docker", "dockerfile": "docker", "fortran": "fortran",
+    "go": "go", "golang": "go", "haskell": "haskell", "html": "html", "http": "http", "ini": "ini",
+    "java": "java", "javascript": "javascript", "js": "javascript", "jsx": "jsx", "json": "json",
+    "julia": "julia", "kotlin": "kotlin", "latex": "latex", "tex": "latex", "lua": "lua",
+    "make": "make", "makefile": "make", "matlab": "matlab", "nix": "nix", "octave": "octave",
+    "perl": "perl", "php": "php", "powershell": "powershell", "ps1": "powershell", "proto": "protobuf",
+    "py": "python", "python": "python", "python3": "python", "pycon": "pycon", "ipython": "python",
+    "r": "r", "rb": "ruby", "ruby": "ruby", "rs": "rust", "rust": "rust", "scala": "scala",
+    "sql": "sql", "swift": "swift", "toml": "toml", "ts": "typescript", "typescript": "typescript",
+    "tsx": "tsx", "xml": "xml", "yaml": "yaml", "yml": "yaml", "zig": "zig",
+}  # fmt: skip
+"""Fence label -> lexer; a label that is not here is neither shown nor looked up."""
+
+DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`]+", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}")
+
+_TAGS = {
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "pre",
+    "code",
+    "em",
+    "strong",
+    "s",
+    "br",
+    "hr",
+    "a",
+    "img",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "span",
+    "div",
+    "details",
+    "summary",
+}
+_TEXT_HOLDERS = [
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "blockquote",
+    "pre",
+    "table",
+    "span",
+    "div",
+    "details",
+    "summary",
+]
+_ATTRIBUTES: dict[str, set[str]] = {tag: {"style"} for tag in _TAGS}
+_ATTRIBUTES["a"] |= {"href", "target"}
+_ATTRIBUTES["img"] |= {"src", "alt"}
+_ATTRIBUTES["ol"] |= {"start"}
+_ATTRIBUTES["details"] |= {"open", "aria-label"}
+_ATTRIBUTES["div"] |= {"aria-label", "role"}
+_ATTRIBUTES["span"] |= {"title", "aria-label", "role"}
+_CLASSES = {tag: set(f"{IGNORE_MATH} {PROCESS_MATH}".split()) for tag in _TEXT_HOLDERS}
+_CLASSES["code"] = {f"language-{name}" for name in CODE_LANGUAGES.values()}
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    match name:
+        case "style":
+            return value if value in STYLES else None
+        case "href":
+            return value if _LINK.fullmatch(value) else None
+        case "src":
+            return value if DATA_IMAGE.fullmatch(value) else None
+        case "target":
+            return value if value == "_blank" else None
+        case "start":
+            return value if _NUMBER.fullmatch(value) else None
+        case "role":
+            return value if value in ("status", "group", "img") else None
+        case "open":
+            return ""
+        case _:
+            return value
+
+
+@functools.cache
+def _cleaner() -> nh3.Cleaner:
+    import nh3
+
+    return nh3.Cleaner(
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        allowed_classes=_CLASSES,
+        attribute_filter=_attribute,
+        url_schemes={"http", "https", "mailto", "data"},
+        link_rel="noopener noreferrer",
+        strip_comments=True,
+    )
+
+
+def clean(html: str) -> str:
+    """``html`` cut down to the allow-list: structure and text, no script, style sheet, id, name or form.
+
+    Links are http, https or mailto and open a new page without an opener; images are ``data:`` of four
+    raster formats; ``style`` is one of :data:`~ante_nb.notebook.render.styles.STYLES`, letter for letter.
+    """
+    return _cleaner().clean(html)
+
+
+# C0 but tab and newlines, DEL, C1, bidi marks and overrides, line separators, invisible format
+# characters, tags, lone surrogates. ZWJ and ZWNJ stay: emoji and several scripts need them.
+_ODD = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if 0xD800 <= code <= 0xDFFF:
+        return "�"
+    return f"[U+{code:04X}]"
+
+
+def visible(text: str) -> str:
+    """``text`` with control, bidi and invisible characters made visible; line breaks stay as they are.
+
+    Also what a ``text/plain`` twin goes through: a console would obey an escape sequence.
+    """
+    return _ODD.sub(_shown, text)
