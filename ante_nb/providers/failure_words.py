@@ -1,0 +1,151 @@
+"""The words of a failed model call: what happened, and what the person does next."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ante_nb import errors as e
+from ante_nb.redact import redact
+
+if TYPE_CHECKING:
+    from ante_nb.providers.spec import ProviderSpec
+
+MAX_VENDOR_TEXT = 400
+LOADING = "loading_model"
+"""The code of the error for a llama.cpp server that is still loading its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who was called, for the words of an error."""
+
+    provider: ProviderSpec
+    model: str
+    base_url: str | None = None
+    credential_source: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.provider.display_name or self.provider.id
+
+
+def clip(text: str) -> str:
+    """A vendor's words for a person: one line, no credentials, no end of text."""
+    text = redact(" ".join(text.split()))
+    return text if len(text) <= MAX_VENDOR_TEXT else text[: MAX_VENDOR_TEXT - 1] + "…"
+
+
+def describe(
+    target: Target,
+    cls: type[e.ProviderError],
+    status: int | None,
+    said: str,
+    after: float | None,
+    code: str | None,
+) -> tuple[str, str | None]:
+    """What happened and what to do next."""
+    name, said = target.name, clip(said)
+    at = f" (HTTP {status})" if status else ""
+    told = f": {said}" if said else ""
+    if cls is e.AuthError:
+        return f"{name} refused the key{at}{told}", key_hint(target)
+    if cls is e.PermissionDeniedError:
+        return (
+            f"{name} does not allow this{at}{told}",
+            "The key is valid but lacks the right; try another model or key.",
+        )
+    if cls is e.NotFoundError:
+        return (
+            f"{name} does not know this model or address{at}, model {target.model!r}{told}",
+            not_found_hint(target),
+        )
+    if cls is e.ToolsRejectedError:
+        return (
+            f"{target.model} at {name} takes no tools{at}{told}",
+            "Use `--tools none` for a plain answer, or choose another model.",
+        )
+    if cls is e.ContextOverflowError:
+        return (
+            f"The conversation is longer than the context of {target.model}{at}{told}",
+            "Start a new session with `%ante reset`, or choose a model with a larger context.",
+        )
+    if cls is e.RequestTooLargeError:
+        return (
+            f"The request is larger than {name} takes{at}{told}",
+            "Attach less, or start anew with `%ante reset`.",
+        )
+    if cls is e.QuotaError:
+        when = f" It resets at {clock_time(after)}." if after else ""
+        return f"The balance, plan or quota at {name} is used up{at}{told}", (
+            f"Check the account's billing or choose another provider with `--provider`.{when}"
+        )
+    if cls is e.RateLimitError:
+        return f"{name} limits the rate of requests{at}{told}", (
+            f"Free again at {clock_time(after)}." if after and after > 60 else "Try again in a moment."
+        )
+    if cls is e.OverloadedError:
+        if code == LOADING:
+            return f"{name} is still loading its model{at}", "Try again in a moment."
+        return f"{name} is overloaded{at}{told}", "Try again in a moment, or choose another model."
+    if cls is e.ContentFilterError:
+        return (
+            f"The content filter of {name} stopped this{at}{told}",
+            "Rephrase the prompt or choose another model.",
+        )
+    if cls is e.InvalidRequestError:
+        return f"{name} refused the request{at}{told}", None
+    if cls is e.ServerError:
+        return f"{name} failed{at}{told}", "Try again in a moment."
+    return f"{name} gave an unexpected answer{at}{told}", "Check the base URL with `%ante status`."
+
+
+def clock_time(after: float) -> str:
+    """The local time ``after`` seconds from now, with the date when that is another day."""
+    then = time.time() + after
+    same_day = time.localtime(then)[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", time.localtime(then))
+
+
+def key_hint(target: Target) -> str:
+    """How to give this provider another key."""
+    spec = target.provider
+    names = spec.auth.env_keys if spec.auth else ()
+    used = f"The key came from {target.credential_source}. " if target.credential_source else ""
+    page = f", from {spec.key_page}" if spec.key_page else ""
+    if names:
+        return f"{used}Set {names[0]} or type `%ante key {spec.id}` to enter another{page}."
+    if spec.auth is not None and spec.auth.oauth_preset:
+        return f"{used}Sign in again with `%ante login {spec.id}`."
+    return f"{used}This server wants a key: type `%ante key {spec.id}`."
+
+
+def not_found_hint(target: Target) -> str:
+    """Near matches of the model, or the path that the base URL probably lacks."""
+    near = difflib.get_close_matches(target.model, target.provider.models, n=3, cutoff=0.5)
+    near = [model for model in near if model != target.model]
+    out = []
+    if near:
+        out.append(f"Near matches: {', '.join(near)}.")
+    path = urlsplit(target.base_url).path.rstrip("/") if target.base_url else ""
+    if target.base_url and not re.search(r"/v\d+[a-z0-9]*(/|$)", path):
+        out.append(
+            f"If the model is right, the base URL may lack `/v1`: {safe_url(target.base_url).rstrip('/')}/v1."
+        )
+    out.append("`%ante models --live` lists what the server has.")
+    return " ".join(out)
+
+
+def safe_url(url: str) -> str:
+    """A URL without user, password and query, where keys hide."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the base URL"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
