@@ -11,6 +11,10 @@ CUT = "(cut off before the arguments began)"
 """``ToolCall.invalid`` for a call that was cut before it had any argument text."""
 
 
+MAX_DEPTH = 100
+"""Levels of nesting; deeper arguments could not be encoded again everywhere."""
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
@@ -34,6 +38,32 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
             value = json.loads(value, strict=False, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return {}, raw
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _deeper_than(value, MAX_DEPTH):
         return {}, raw
     return well_formed(value), None
+
+
+def object_arguments(value: Any) -> tuple[dict[str, Any], str | None, str]:
+    """Arguments that came as a JSON value and not as text.
+
+    Returns:
+        ``(arguments, invalid, text)``: as :func:`parse_arguments`, and the JSON text of them.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):  # NaN, which Python's own parser lets in, or too deep
+        return {}, "(not JSON, or nested too deeply)", ""
+    if isinstance(value, str):
+        return (*parse_arguments(value), value)
+    if not isinstance(value, dict) or _deeper_than(value, MAX_DEPTH):
+        return {}, text, text
+    return well_formed(value), None, text
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if depth == 0:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(_deeper_than(item, depth - 1) for item in items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import MalformedResponseError, StreamInterruptedError
 from ante_nb.messages import Message
@@ -10,6 +10,7 @@ from ante_nb.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ante_nb.errors import ProviderError
     from ante_nb.messages import Part
     from ante_nb.providers.spec import ModelSpec, ProviderSpec
 
@@ -39,3 +40,35 @@ def malformed(what: str, provider: ProviderSpec, partial: Message) -> MalformedR
         model=partial.model,
         partial=partial,
     )
+
+
+_STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The HTTP status that an error type stands for, where it comes inside a stream that began with 200."""
+
+
+def vendor_error(body: Any, provider: ProviderSpec, partial: Message) -> ProviderError:
+    """The typed error for an error object inside a stream, with what had arrived before it.
+
+    Args:
+        body: the event's data, the error under ``error``.
+    """
+    from ante_nb.providers.failures import Target, classify
+
+    inner = body.get("error") if isinstance(body, dict) else None
+    kind = inner.get("type") if isinstance(inner, dict) else None
+    status = _STATUS.get(kind) if isinstance(kind, str) else None
+    error = classify(Target(provider, partial.model or ""), status, {}, body)
+    error.partial = partial
+    return error
