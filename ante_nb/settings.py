@@ -75,18 +75,24 @@ class McpServer(_Model):
 class LocalSettings(_Model):
     """The ``local`` provider.
 
-    ``engine_url`` is an OpenAI-compatible server to use instead of starting one; ``llama_server`` the
-    path of a ``llama-server``; ``idle_sleep_secs`` and ``idle_exit_secs`` when a started server frees its
-    memory and when it ends.
+    ``engine_url`` is an OpenAI-compatible server to use instead of starting one, its key in the variable
+    that ``engine_key_env`` names; ``llama_server`` the path of a ``llama-server``; ``sleep_idle`` and
+    ``exit_idle`` the seconds after which a started server frees its memory and ends.
     """
 
     engine_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+\S*$")] | None = None
-    engine_key: Annotated[str, Field(repr=False)] | None = None
+    engine_key_env: str | None = None
+    engine: Literal["llama-server", "xllamacpp", "llama_cpp"] | None = None
     llama_server: str | None = None
     model: str | None = None
     context: Annotated[int, Field(gt=0)] | None = None
-    idle_sleep_secs: Annotated[float, Field(ge=0)] | None = None
-    idle_exit_secs: Annotated[float, Field(ge=0)] | None = None
+    model_directories: list[str] = Field(default_factory=list)
+    gpu_layers: Annotated[int, Field(ge=-1)] | None = None
+    threads: Annotated[int, Field(gt=0)] | None = None
+    sleep_idle: Annotated[float, Field(ge=0)] | None = None
+    exit_idle: Annotated[float, Field(ge=0)] | None = None
+    start_timeout: Annotated[float, Field(gt=0)] | None = None
+    memory_check: bool = True
     extra_args: list[str] = Field(default_factory=list)
 
 

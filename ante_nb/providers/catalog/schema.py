@@ -206,7 +206,8 @@ class ModelEntry(Entry):
 
 
 def _quirk_value(value: Any) -> Any:
-    return value["value"] if isinstance(value, dict) and "value" in value else value
+    value = value["value"] if isinstance(value, dict) and "value" in value else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 # The fields of the dataclass are the closed schema; written once, there.
