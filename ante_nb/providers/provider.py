@@ -1,0 +1,335 @@
+"""A model behind a common interface: stream of events, whole answer, list of models.
+
+Here the wire (what is said), the transport (how it travels), the handover (what the model can take)
+and the retry table meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ante_nb import errors as e
+from ante_nb.messages import Done, Notice, Opaque, Retract, Text, Thinking, ToolCall, with_parts
+from ante_nb.providers import handover, retry
+from ante_nb.providers.failures import Target, classify
+from ante_nb.providers.transports.http import HttpClient
+from ante_nb.providers.transports.http_sse import WHOLE, HttpSse, failure, whole_body
+from ante_nb.providers.transports.model_list import read_models
+from ante_nb.providers.wires import wire_for
+from ante_nb.redact import register
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+    from ante_nb.messages import Message, StreamEvent
+    from ante_nb.providers.spec import Choice, ModelSpec, Request
+
+logger = logging.getLogger("ante_nb")
+
+LATE_IDLE = 10.0
+"""Seconds to wait for usage once the terminal marker is there: some servers leave the body open."""
+
+Omission: TypeAlias = Literal["stream_options", "thinking", "reasoning"]
+_NOTES: dict[Omission, str] = {
+    "stream_options": "",
+    "thinking": "The server refuses the thinking setting; asked again without it.",
+    "reasoning": "The server refuses the earlier thinking; asked again without it.",
+}
+
+
+@dataclass(slots=True)
+class _Call:
+    """One model call over all of its tries."""
+
+    request: Request
+    budget: retry.Budget
+    omit: set[Omission] = field(default_factory=set)
+    empty: int = 0
+    began: bool = False
+
+
+class Provider:
+    """Calls the model of a choice.
+
+    Args:
+        choice: everything resolved: provider, model, base URL, credential, thinking.
+        sleep: waits between tries (injectable for tests).
+        uniform: the jitter.
+
+    Attributes:
+        transport: what the status line names.
+    """
+
+    transport = "http_sse"
+
+    def __init__(
+        self,
+        choice: Choice,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.choice = choice
+        self._wire = wire_for(choice.provider.wire_style)
+        self._client = HttpClient(choice.base_url)
+        self._sleep = sleep
+        self._uniform = uniform
+        self._target = Target(
+            choice.provider,
+            choice.model.id,
+            choice.base_url,
+            choice.sources.get("credential") if choice.credential else None,
+        )
+        self._never: set[Omission] = set()
+        """What this server has refused once and is spared from then on."""
+        self._logged = False
+        register(choice.credential.value if choice.credential else None)
+
+    # ----------------------------------------------------------------------------------- the interface
+
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """The events of one model call; the last one is ``Done``.
+
+        A try that fails by the retry table is withdrawn by ``Retract`` (if it had shown anything), told
+        by ``Notice("retry", ...)`` and repeated. Close the generator to cancel.
+
+        Raises:
+            ProviderError: the call failed for good; ``partial`` holds what had come of the answer.
+        """
+        call = self._call(request)
+        while True:
+            shown = False
+            try:
+                async with contextlib.aclosing(self._try(call)) as events:
+                    async for event in events:
+                        if isinstance(event, Done) and self._ask_again(call, event):
+                            break
+                        if isinstance(event, Done) and _says_nothing(event):
+                            yield Notice(
+                                "warning", f"{self._target.name} answered nothing, {call.empty + 1} times."
+                            )
+                        shown = True
+                        yield event
+                        if isinstance(event, Done):
+                            return
+                wait, note = 0.0, f"{self._target.name} answered nothing; asking again."
+            except e.ProviderError as problem:
+                wait, note = self._next(call, problem)
+            if shown:
+                yield Retract(request.step_id)
+            if note:
+                yield Notice("retry", note)
+            await retry.pause(wait, self._sleep)
+
+    async def complete(self, request: Request) -> Done:
+        """The whole answer in one piece, with the same retries. Errors as :meth:`stream`."""
+        if self.choice.provider.quirks.stream_only:
+            async with contextlib.aclosing(self.stream(request)) as events:
+                return [event async for event in events if isinstance(event, Done)][-1]
+        call = self._call(request)
+        while True:
+            try:
+                done = await self._whole(call)
+                if not self._ask_again(call, done):
+                    return done
+                wait = 0.0
+            except e.ProviderError as problem:
+                wait, _ = self._next(call, problem)
+            await retry.pause(wait, self._sleep)
+
+    async def list_models(self) -> list[ModelSpec]:
+        """The models that the server itself lists, as far as it describes them.
+
+        Raises:
+            ProviderError: the server has no list or refuses it.
+        """
+        base = self.choice.base_url.partition("?")[0].rstrip("/")
+        url = base + (self.choice.provider.models_endpoint or "/models")
+        with self._named():
+            headers, params = self._headers({})
+            status, answer_headers, data = await self._client.request(
+                "GET", url, headers=headers, params=params, idle=30.0
+            )
+            if status != 200:
+                raise classify(self._target, status, answer_headers, data)
+            return read_models(self._target, data)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    # ----------------------------------------------------------------------------------------- one try
+
+    def _call(self, request: Request) -> _Call:
+        if request.thinking is None:
+            request = replace(request, thinking=self.choice.thinking)
+        provider, model = self.choice.provider, self.choice.model
+        messages = handover.adapt(request.messages, provider, model, provider.wire_style)
+        if not self._logged:
+            self._logged = True
+            logger.info("transport selected: %s provider=%s model=%s", self.transport, provider.id, model.id)
+        return _Call(replace(request, messages=messages), retry.Budget(self._uniform), set(self._never))
+
+    def _encoded(
+        self, call: _Call, *, stream: bool
+    ) -> tuple[str, dict[str, str], dict[str, str], dict[str, Any]]:
+        """URL, headers, query and body of a try."""
+        provider, model, request = self.choice.provider, self.choice.model, call.request
+        if "stream_options" in call.omit:
+            provider = replace(provider, quirks=replace(provider.quirks, stream_options=False))
+        if "thinking" in call.omit:
+            request, model = replace(request, thinking=None), replace(model, thinking=None)
+        if "reasoning" in call.omit:
+            stripped = tuple(_without_thinking(message) for message in request.messages)
+            request = replace(
+                request, messages=handover.adapt(stripped, provider, model, provider.wire_style)
+            )
+        body = self._wire.encode(request, model, provider, stream=stream)
+        headers, params = self._headers(self._wire.headers(request, model, provider))
+        return self._wire.url(self.choice.base_url, model, stream=stream), headers, params, body
+
+    def _headers(self, of_wire: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Headers and query: the catalog's headers win over ours, authentication over all."""
+        provider, credential = self.choice.provider, self.choice.credential
+        headers = {name.lower(): value for name, value in of_wire.items()}
+        headers.update({name.lower(): value for name, value in provider.http_headers.items()})
+        if credential is None:
+            return headers, {}
+        auth = provider.auth
+        if auth is not None and auth.kind == "query":
+            return headers, {auth.name or "key": credential.value}
+        if auth is not None and auth.kind == "header":
+            headers[(auth.name or "x-api-key").lower()] = credential.value
+        else:
+            headers["authorization"] = f"Bearer {credential.value}"
+        return headers, {}
+
+    @property
+    def _idle(self) -> float:
+        return self.choice.model.stream_idle_timeout or self.choice.provider.stream_idle_timeout
+
+    async def _try(self, call: _Call) -> AsyncGenerator[StreamEvent]:
+        """One try. Its ``Done`` comes only after the terminal marker."""
+        call.began = False
+        model, provider = self.choice.model, self.choice.provider
+        url, headers, params, body = self._encoded(call, stream=True)
+        decoder = self._wire.decoder(model, provider)
+        source = HttpSse(
+            self._client, self._target, url, headers=headers, params=params, body=body, idle=self._idle
+        )
+        with self._named(decoder):
+            try:
+                async with contextlib.aclosing(source.events()) as events:
+                    async for event in events:
+                        call.began = True
+                        if event.name == WHOLE:
+                            for item in self._wire.decode_complete(event.data, model, provider):
+                                yield item
+                            return
+                        for item in decoder.feed(event):
+                            if isinstance(item, Done):
+                                await source.drain()
+                            yield item
+                        if decoder.finished:
+                            return
+                        if getattr(decoder, "ended", False):
+                            source.idle = min(source.idle, LATE_IDLE)
+            except (e.StreamInterruptedError, e.IdleTimeoutError):
+                call.began = call.began or source.began
+                if not getattr(decoder, "ended", False):
+                    raise  # else: the answer is whole, only the end of the body is missing
+            for item in decoder.close():
+                yield item
+
+    async def _whole(self, call: _Call) -> Done:
+        call.began = False
+        url, headers, params, body = self._encoded(call, stream=False)
+        model, provider = self.choice.model, self.choice.provider
+        with self._named():
+            async with self._client.stream(
+                "POST", url, headers=headers, params=params, body=body, idle=self._idle
+            ) as response:
+                if response.status != 200:
+                    raise await failure(self._target, response)
+                data = await response.read()
+            events = self._wire.decode_complete(whole_body(self._target, data, response), model, provider)
+        return next(event for event in reversed(events) if isinstance(event, Done))
+
+    @contextlib.contextmanager
+    def _named(self, decoder: Any = None) -> Iterator[None]:
+        """Adds to an error who was called, and what had come of the answer."""
+        try:
+            yield
+        except e.ProviderError as problem:
+            problem.provider = problem.provider or self._target.provider.id
+            problem.model = problem.model or self._target.model
+            if decoder is not None and problem.partial is None:
+                partial = decoder.partial()
+                problem.partial = partial if partial.parts else None
+            raise
+
+    # ----------------------------------------------------------------------------------- trying again
+
+    def _next(self, call: _Call, problem: e.ProviderError) -> tuple[float, str]:
+        """Seconds until the next try and what to say about it; raises ``problem`` if there is none."""
+        omission = _refused(problem, call.omit)
+        if omission is not None:
+            call.omit.add(omission)
+            if omission != "reasoning":
+                self._never.add(omission)
+            logger.info("%s refuses %s: asked again without", self._target.provider.id, omission)
+            return 0.0, _NOTES[omission]
+        wait = call.budget.next(problem, began=call.began)
+        if wait is None:
+            raise problem
+        logger.warning("try %d failed: %s; next in %.1f s", call.budget.tries, problem, wait)
+        when = f"in {wait:.0f} s" if wait >= 1 else "now"
+        return wait, f"{problem.message}. Trying again {when}."
+
+    def _ask_again(self, call: _Call, done: Done) -> bool:
+        """Whether the model said nothing at all, and may be asked once more."""
+        if not _says_nothing(done) or call.empty >= retry.MAX_EMPTY_RETRIES:
+            return False
+        call.empty += 1
+        return True
+
+
+def _says_nothing(done: Done) -> bool:
+    """No words, no call, and no reason for that either (a refusal or a filter is one)."""
+    return done.stop_reason == "stop" and not any(
+        isinstance(part, ToolCall | Opaque) or (isinstance(part, Text) and part.text.strip())
+        for part in done.message.parts
+    )
+
+
+def _without_thinking(message: Message) -> Message:
+    return with_parts(message, tuple(part for part in message.parts if not isinstance(part, Thinking)))
+
+
+def _refused(problem: e.ProviderError, omitted: set[Omission]) -> Omission | None:
+    """What of the request a 400 complains about, if the call can do without it."""
+    if problem.status not in (400, 422) or type(problem) is not e.InvalidRequestError:
+        return None
+    words = f"{problem.code or ''} {problem.message}".lower()
+    found: Omission | None = None
+    if "stream_options" in words:
+        found = "stream_options"
+    elif "invalid_encrypted_content" in words or ("signature" in words and "thinking" in words):
+        found = "reasoning"
+    elif "must be passed back" not in words and any(
+        name in words
+        for name in (
+            "reasoning_effort",
+            "reasoning.effort",
+            "enable_thinking",
+            "chat_template_kwargs",
+            "reasoning.summary",
+        )
+    ):
+        found = "thinking"
+    return None if found in omitted else found
