@@ -1,0 +1,1 @@
+"""Showing a turn: made safe, in few outputs, updated cheaply."""

@@ -41,56 +41,10 @@ DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`]+", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,9}")
 
-_TAGS = {
-    "p",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "ul",
-    "ol",
-    "li",
-    "blockquote",
-    "pre",
-    "code",
-    "em",
-    "strong",
-    "s",
-    "br",
-    "hr",
-    "a",
-    "img",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "span",
-    "div",
-    "details",
-    "summary",
-}
-_TEXT_HOLDERS = [
-    "p",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "ul",
-    "ol",
-    "blockquote",
-    "pre",
-    "table",
-    "span",
-    "div",
-    "details",
-    "summary",
-]
+_TEXT_HOLDERS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "pre", "table", "span",
+                 "div", "details", "summary")  # fmt: skip
+_TAGS = {*_TEXT_HOLDERS, "li", "code", "em", "strong", "s", "br", "hr", "a", "img", "thead", "tbody", "tr",
+         "th", "td"}  # fmt: skip
 _ATTRIBUTES: dict[str, set[str]] = {tag: {"style"} for tag in _TAGS}
 _ATTRIBUTES["a"] |= {"href", "target"}
 _ATTRIBUTES["img"] |= {"src", "alt"}

@@ -59,7 +59,8 @@ class _Renderer(RendererHTML):
         return f"<code>{_text(tokens[idx].content)}</code>"
 
     def refused_target(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f" <code>{_text(tokens[idx].content)}</code>"
+        path = tokens[idx].content
+        return f" <code>{_text(path)}</code>" if path else ""
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return code_html(tokens[idx].content, colour=False)
@@ -145,21 +146,21 @@ def _bare_links(state: StateCore) -> None:
 
 
 def _harden_links(state: StateCore) -> None:
-    """http(s) and mailto open a new page; of any other link the text stays, and its target as code."""
+    """http(s) and mailto open a new page; any other link is its text, and a path also shows as code."""
     for token in state.tokens:
-        refused: list[str] = []
+        targets: list[str] = []
         for child in token.children or ():
             if child.type == "link_open":
                 href = str(child.attrs.get("href", ""))
-                if _LINK.fullmatch(href):
+                allowed = bool(_LINK.fullmatch(href))
+                targets.append("" if allowed else href or "#")
+                if allowed:
                     child.attrs = {"href": href, "target": "_blank"}
-                    refused.append("")
                 else:
                     child.type, child.tag, child.nesting = "text", "", 0
-                    refused.append(href or "#")
-            elif child.type == "link_close" and refused and (href := refused.pop()):
-                child.type, child.tag, child.nesting = "refused_target", "code", 0
-                child.content = href if len(href) <= 200 else f"{href[:200]}…"
+            elif child.type == "link_close" and targets and (href := targets.pop()):
+                child.type, child.tag, child.nesting = "refused_target", "", 0
+                child.content = "" if ":" in href or len(href) > 200 else href
 
 
 @functools.cache
