@@ -287,7 +287,7 @@ class Provider:
         wait = call.budget.next(problem, began=call.began)
         if wait is None:
             raise problem
-        logger.warning("try %d failed: %s; next in %.1f s", call.budget.tries, problem, wait)
+        logger.info("try %d failed: %s; next in %.1f s", call.budget.tries, problem, wait)
         when = f"in {wait:.0f} s" if wait >= 1 else "now"
         return wait, f"{problem.message}. Trying again {when}."
 

@@ -108,6 +108,8 @@ class ChatDecoder:
         out: list[StreamEvent] = []
         if data.get("usage"):
             self._usage = data["usage"]
+        elif (groq := data.get("x_groq")) and isinstance(groq, dict) and groq.get("usage"):
+            self._usage = groq["usage"]
         choices = data.get("choices")
         if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
             return out
