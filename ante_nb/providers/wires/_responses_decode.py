@@ -6,7 +6,7 @@ copy the format differ in what they leave out, and every such difference is name
 The terminal marker is ``response.completed``, ``response.incomplete`` or ``response.failed``. ``Done`` is
 held back until the body ends (or ``[DONE]``): a body can hold another response after the first, and one
 that breaks off in there is no answer. A channel that does not end, like a WebSocket, is closed for the
-decoder as soon as :attr:`ResponsesDecoder.terminal_seen` is true.
+decoder as soon as :attr:`ResponsesDecoder.ended` is true.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ResponsesDecoder:
         return self._finished
 
     @property
-    def terminal_seen(self) -> bool:
+    def ended(self) -> bool:
         """Whether the answer is complete and ``Done`` waits for the end of the input (``close``)."""
         return bool(self._status) and not self._finished
 

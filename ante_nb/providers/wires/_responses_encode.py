@@ -310,27 +310,23 @@ def _tool_choice(choice: str) -> str | dict[str, str]:
 
 
 def _reasoning(request: Request, model: ModelSpec, provider: ProviderSpec) -> dict[str, str]:
-    """``reasoning``: the effort of the level, and a summary for a person who will see thinking.
+    """``reasoning``: the effort of the level, and a summary for the person who will see the thinking.
 
-    A summary is only asked for where a level or ``thinking_display`` was chosen: OpenAI refuses it to
-    organisations that are not verified, and nothing at all must work for everybody.
+    Without a level nothing is sent: OpenAI refuses summaries to organisations that are not verified,
+    some Grok models refuse the whole field, and a plain call must work for everybody.
     """
     from ante_nb.providers.thinking import wire_level
 
-    out: dict[str, str] = {}
-    control = model.thinking_control
     level = request.thinking or model.thinking
-    if level is not None and control is not None and control.style == "responses_effort":
-        value, _used = wire_level(model, level)
-        if isinstance(value, str):
-            out["effort"] = value
-    display = provider.thinking_display
-    if out.get("effort") != "none" and display != "off":
-        if display is not None:
-            out["summary"] = display
-        elif "effort" in out:
-            out["summary"] = "auto"
-    return out
+    control = model.thinking_control
+    if level is None or control is None or control.style != "responses_effort":
+        return {}
+    effort, _used = wire_level(model, level)
+    if not isinstance(effort, str):
+        return {}
+    if effort == "none" or provider.thinking_display == "off":
+        return {"effort": effort}
+    return {"effort": effort, "summary": provider.thinking_display or "auto"}
 
 
 def _sampling(body: dict[str, Any], model: ModelSpec, provider: ProviderSpec) -> None:

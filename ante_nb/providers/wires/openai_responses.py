@@ -3,7 +3,7 @@
 Reference: the OpenAI API reference, ``/v1/responses``. What a WebSocket transport needs beside the
 :class:`~ante_nb.providers.wires.base.Wire` methods: :meth:`OpenAiResponsesWire.input_items` (the items
 of a conversation by themselves, to compare and to send only what is new) and the decoder's
-``terminal_seen``, ``response_id``, ``continuable`` and ``output_items``.
+``ended``, ``response_id``, ``continuable`` and ``output_items``.
 """
 
 from __future__ import annotations
