@@ -1,0 +1,79 @@
+"""Every code block of the README and the documents runs, in a real kernel, against the loopback server."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ante import ROOT, point_at
+from support.kernel import Kernel
+from support.snippets import snippets
+
+if TYPE_CHECKING:
+    from support.chat_server import ChatServer
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_python_blocks_run_from_top_to_bottom(
+    document: Path, chat_server: ChatServer, isolated_home: Path, tmp_path: Path
+) -> None:
+    blocks = snippets(document, "python")
+    if not blocks:
+        assert not re.search(r"^(%%ante|import ante_nb)", document.read_text("utf-8"), re.MULTILINE)
+        return
+    with Kernel(cwd=tmp_path, env=point_at(chat_server, isolated_home)) as kernel:
+        for block in blocks:
+            outcome = kernel.run(block.code.rstrip("\n"))
+            assert outcome.status == "ok", f"{block.place}: {outcome.text}"
+    prompts = [
+        block
+        for block in blocks
+        if re.search(r"^%%ante|\bask(_async)?\(\"(?!hello)", block.code, re.MULTILINE)
+    ]
+    assert len(chat_server.chats) == len(prompts)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_json_blocks_are_json(document: Path) -> None:
+    for block in snippets(document, "json"):
+        json.loads(block.code)
+
+
+def test_json_blocks_of_the_guide_are_taken_without_complaint(
+    chat_server: ChatServer, isolated_home: Path, tmp_path: Path
+) -> None:
+    """The settings and the catalog of the guide, as files: no problem reported, the provider is there."""
+    env = point_at(chat_server, isolated_home)
+    for block in snippets(ROOT / "docs" / "guide.md", "json"):
+        data = json.loads(block.code)
+        name = "catalog.json" if "providers" in data else "settings.json"
+        if name == "settings.json":
+            data |= {"provider": "openai-compatible", "model": "test-model"}
+        (isolated_home / ".ante" / name).write_text(json.dumps(data))
+    with Kernel(cwd=tmp_path, env=env) as kernel:
+        kernel.run("%load_ext ante_nb")
+        doctor = kernel.run("%ante doctor")
+        assert doctor.status == "ok" and "Skipped" not in doctor.text, doctor.text
+        refused = kernel.run("%%ante --provider my-provider --model my-model\nhello")
+        assert "MY_PROVIDER_API_KEY" in refused.error
+    assert chat_server.chats == []
+
+
+def test_every_flag_and_command_of_the_documents_exists(kernel: Kernel) -> None:
+    """What ``%%ante -h`` and ``%ante help`` do not list is not documented either."""
+    kernel.run("%load_ext ante_nb")
+    flags = set(re.findall(r"--[a-z][a-z-]+", kernel.run("%%ante -h\nx").text))
+    commands = kernel.run("%ante help").text
+    foreign = {"--no-deps"}
+    for document in DOCUMENTS:
+        prose = document.read_text("utf-8")
+        for line in re.findall(r"`([^`\n]*--[a-z][^`\n]*)`|^(%%ante .*)$", prose, re.MULTILINE):
+            for flag in re.findall(r"--[a-z][a-z-]+", "".join(line)):
+                assert flag in flags | foreign, f"{document.name}: {flag}"
+        for command in re.findall(r"(?<!%)%ante ([a-z]+)", prose):
+            assert re.search(rf"\b{command}\b", commands), f"{document.name}: %ante {command}"
