@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from support.kernel import Kernel
 from support.snippets import snippets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.chat_server import ChatServer
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])

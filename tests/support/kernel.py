@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import sys
 import time
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -129,11 +130,17 @@ class Kernel:
         cwd: the kernel's working directory.
         env: variables added to the present environment; ``None`` as a value removes one.
         name: kernelspec.
+        python: the interpreter to run ``ipykernel`` with, in place of the present one.
     """
 
     def __init__(
-        self, cwd: Path | None = None, env: Mapping[str, str | None] | None = None, name: str = "python3"
-    ):
+        self,
+        cwd: Path | None = None,
+        env: Mapping[str, str | None] | None = None,
+        name: str = "python3",
+        python: str = sys.executable,
+    ) -> None:
+        self.python = python
         self.cwd = cwd or Path.cwd()
         self.name = name
         self.env = {**os.environ, **(env or {})}
@@ -147,12 +154,10 @@ class Kernel:
     # ------------------------------------------------------------------------------------ life cycle
 
     def __enter__(self) -> Self:
-        import sys
-
         self.manager = KernelManager(kernel_name=self.name)
         # The interpreter under test, whatever "python3" means on this machine.
         if self.name == "python3":
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            command = [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             spec = self.manager.kernel_spec
             assert spec is not None
             spec.argv = command
