@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def decode(data: bytes, cuts: list[int] | None = None) -> list[StreamEvent]:
             out.extend(decoder.feed(WireEvent(name, value)))
 
     places = [0, *(cuts or []), len(data)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         take(reader.feed(data[start:end]))
     take(reader.close())
     out.extend(decoder.close())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,15 @@ from hypothesis import strategies as st
 
 from ante_nb.providers.transports.sse import EventTooLargeError, SseEvent, SseReader
 
+if TYPE_CHECKING:
+    import random
+
 
 def read(data: bytes, cuts: list[int] | None = None) -> list[SseEvent]:
     reader = SseReader()
     events: list[SseEvent] = []
     places = [0, *sorted(cuts or []), len(data)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         events += reader.feed(data[start:end])
     return events + reader.close()
 
