@@ -116,6 +116,7 @@ class _Resolver:
         self.layers = layers
         self.engine_available = engine_available
         self.notices: list[str] = []
+        self.key_errors: dict[str, ConfigError] = {}
 
     # ------------------------------------------------------------------------------------- choice
 
@@ -237,8 +238,9 @@ class _Resolver:
                 return provider, "first provider with a key" if provider.auth else "first usable provider"
         if self.settings.allows_provider(LOCAL) and self.engine_available():
             return self.catalog.provider(LOCAL), "no key found"
+        trouble = "".join(f" ({error.message})" for error in dict.fromkeys(self.key_errors.values()))
         raise MissingCredentialError(
-            "no provider is ready: no API key was found, and no local engine with a model",
+            f"no provider is ready: no API key was found{trouble}, and no local engine with a model",
             "Type `%ante key anthropic` (or openai, gemini, ...), or set a variable like ANTHROPIC_API_KEY"
             " before the kernel starts, or go without a key: `%pip install 'ante_nb[local]'`, put a GGUF"
             " model in ~/.ante/models and use `--provider local`.",
@@ -251,6 +253,7 @@ class _Resolver:
         try:
             return self.keys.find(provider, self.env)
         except ConfigError as error:
+            self.key_errors[provider.id] = error
             self.notices.append(str(error))
             return None
 
@@ -275,6 +278,9 @@ class _Resolver:
         return other
 
     def missing(self, provider: ProviderSpec, source: str) -> ConfigError | SignInError:
+        if provider.id in self.key_errors:
+            error = self.key_errors[provider.id]
+            return MissingCredentialError(error.message, error.hint)
         auth = provider.auth
         chosen = "" if source in (CELL, DEFAULT) else f" (chosen by {source})"
         sign_in = self.keys.sign_in_command(provider)
