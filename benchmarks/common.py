@@ -129,7 +129,8 @@ def server() -> Iterator[Control]:
                 time.sleep(0.02)
             yield Control(f"http://127.0.0.1:{port_file.read_text().strip()}")
         finally:
-            process.terminate()
+            assert process.stdin is not None
+            process.stdin.close()
             process.wait(30)
 
 
