@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from ante_nb.notebook.render.pace import Pace
     from ante_nb.notebook.render.screen import Item, Screen
     from ante_nb.notebook.render.segments import Operation
 
@@ -77,8 +78,9 @@ def _end_of(markdown: str) -> str:
 class AnswerView:
     """Carries out the operations of :class:`~ante_nb.notebook.render.segments.Segments`."""
 
-    def __init__(self, screen: Screen, cwd: Path | None) -> None:
+    def __init__(self, screen: Screen, cwd: Path | None, pace: Pace) -> None:
         self._screen = screen
+        self._pace = pace
         self._cwd = cwd
         self._displays: dict[str, _Display] = {}
         self._count = 0
@@ -98,6 +100,7 @@ class AnswerView:
             if finished:
                 del self._displays[operation.id]
                 html, plain = "".join(display.final), visible("".join(display.raw))
+                self._pace.finished(display.size, len(html.encode()) + len(plain.encode()))
             else:
                 html, plain = display.drafted(operation.open), None
             if display.item is None:

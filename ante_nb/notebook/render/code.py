@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ante_nb.notebook.render.allowlist import CODE_LANGUAGES, visible
-from ante_nb.notebook.render.styles import TOKEN
+from ante_nb.notebook.render.styles import TOKEN, code_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,12 +19,25 @@ __all__ = ["code_html"]
 MAX_COLOURED = 20_000
 """Characters; longer code stays plain (time to lex, size of the notebook)."""
 
-_MAX_GROWTH = 1.6
+_MAX_GROWTH = 2.2
 """Markup added per character of code; denser code loses its numbers and names, then all colour.
 
-A span costs 75 bytes. The bound keeps a finished answer below 3.6 times its Markdown on the wire, twin
-included, which is what the byte budget of the segments counts on.
+A span costs 37 bytes. The bound keeps a finished answer near four times its Markdown on the wire, twin
+included; the byte account of the updates gets what is left.
 """
+
+
+_CHOICES = tuple(
+    frozenset(kinds)
+    for kinds in (
+        TOKEN,
+        ("keyword", "string", "comment", "name"),
+        ("keyword", "string", "comment"),
+        ("string", "comment", "name"),
+        ("comment", "name"),
+        ("comment",),
+    )
+)
 
 
 @functools.lru_cache(maxsize=32)
@@ -92,15 +105,14 @@ def code_html(code: str, label: str = "", *, colour: bool = True) -> str:
     lexer = _lexer(language) if language and colour and len(code) <= MAX_COLOURED else None
     if lexer is not None:
         pieces = _pieces(code, lexer)
-        limit = len(body) + 400 + _MAX_GROWTH * len(code)
+        limit = len(body) + 150 + _MAX_GROWTH * len(code)
         if "".join(text for _, text in pieces) == code:
-            for kinds in (
-                frozenset(TOKEN),
-                frozenset(("keyword", "string", "comment")),
-                frozenset(("comment",)),
-            ):
+            for kinds in _CHOICES:
+                used = {kind for kind, _ in pieces if kind in kinds and kind is not None}
                 coloured = _spans(pieces, kinds)
-                if len(coloured) <= limit:
+                style = code_style(used)
+                if used and len(coloured) + len(style) <= limit:
                     body = coloured
+                    opening = opening.replace("<pre>", f'<pre style="{style}">')
                     break
     return f"{opening}{body}</code></pre>\n"

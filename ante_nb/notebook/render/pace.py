@@ -15,11 +15,13 @@ ENVELOPE = 700
 
 _SLOW = 1_000.0
 """A producer below this many characters per second is updated at most four times a second."""
-_LIMIT = 28_000.0
+_LIMIT = 26_000.0
 """Bytes per second on the wire that a producer below 5 KB/s may cost, all in."""
+_RATIO = 5.3
+"""The same for a faster one, per character: an answer of 80 KB costs 425 KB."""
 _FINAL = 3.6
-"""Bytes that a character costs when its segment is finished: the twin, the HTML, its code colour."""
-_BURST = 8_000.0
+"""What a character is expected to cost when its segment is finished (twin, HTML, colour), till it is known."""
+_BURST = 6_000.0
 _MEMORY = 2.0
 """Seconds over which the producer's rate is averaged."""
 
@@ -33,6 +35,10 @@ class Pace:
         self._since: float | None = None
         self._balance = _BURST
         self._at = -math.inf
+        self._age = 0.0
+        self._early = 0
+        self._characters = 2_000
+        self._bytes = _FINAL * 2_000
 
     def arrived(self, characters: int, now: float) -> None:
         """So many characters came since the last call."""
@@ -41,15 +47,26 @@ class Pace:
             return
         elapsed = now - self._since
         if elapsed <= 0.0:
+            self._early += characters
             return
-        weight = 1.0 - math.exp(-elapsed / _MEMORY)
-        self.rate += (characters / elapsed - self.rate) * weight
+        self._age += elapsed
+        # At first the plain mean: an average that starts at zero would take every producer for a slow one.
+        weight = max(1.0 - math.exp(-elapsed / _MEMORY), elapsed / self._age)
+        self.rate += ((characters + self._early) / elapsed - self.rate) * weight
+        self._early = 0
         self._since = now
+
+    def finished(self, characters: int, size: int) -> None:
+        """Text was published for good, ``size`` bytes of data for so many characters."""
+        self._characters += characters
+        self._bytes += size + ENVELOPE
 
     @property
     def allowance(self) -> float:
-        """Bytes per second that updates may cost; what finished text costs is left out of it."""
-        return max(_LIMIT - _FINAL * self.rate, 10_000.0, 2.0 * self.rate)
+        """Bytes per second that updates may cost: the limit less what finished text costs."""
+        limit = max(_LIMIT, _RATIO * self.rate)
+        final = self._bytes / self._characters
+        return max(limit - final * self.rate, 0.6 * self.rate, 3_000.0)
 
     def spent(self, size: int, now: float) -> None:
         """An update of ``size`` bytes of data was published."""

@@ -59,7 +59,7 @@ class TurnRenderer:
         self._live = live
         self._pace = Pace()
         self._screen = Screen(publish, lambda size: self._pace.spent(size, clock()))
-        self._answer = AnswerView(self._screen, cwd)
+        self._answer = AnswerView(self._screen, cwd, self._pace)
         self._views = Views(self._screen, self._pace, live)
         self._tools = ToolCards(self._views, verbose)
         self._step = _Step()

@@ -7,6 +7,12 @@ JupyterLab's and Notebook's theme variables, with a value that reads on white an
 
 from __future__ import annotations
 
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = [
     "ALIGN",
     "BAD",
@@ -21,14 +27,32 @@ __all__ = [
     "SUMMARY",
     "TOKEN",
     "WARN",
+    "code_style",
 ]
 
+_CODE = {
+    "keyword": "--k:var(--jp-mirror-editor-keyword-color,#1a8f3c)",
+    "string": "--s:var(--jp-mirror-editor-string-color,#c0504d)",
+    "comment": "--c:var(--jp-mirror-editor-comment-color,#7f8c8d)",
+    "number": "--n:var(--jp-mirror-editor-number-color,#2a8fbd)",
+    "name": "--d:var(--jp-mirror-editor-def-color,#3b7ddd)",
+}
+
+
+def code_style(kinds: Collection[str]) -> str:
+    """The style of a ``pre`` with coloured code: short names for the theme's colours of these token kinds.
+
+    A span per token is what costs bytes, so the spans have the short names.
+    """
+    return ";".join(value for kind, value in _CODE.items() if kind in kinds)
+
+
 TOKEN = {
-    "keyword": "color:var(--jp-mirror-editor-keyword-color,#1a8f3c)",
-    "string": "color:var(--jp-mirror-editor-string-color,#c0504d)",
-    "comment": "color:var(--jp-mirror-editor-comment-color,#7f8c8d)",
-    "number": "color:var(--jp-mirror-editor-number-color,#2a8fbd)",
-    "name": "color:var(--jp-mirror-editor-def-color,#3b7ddd)",
+    "keyword": "color:var(--k)",
+    "string": "color:var(--s)",
+    "comment": "color:var(--c)",
+    "number": "color:var(--n)",
+    "name": "color:var(--d)",
 }
 ALIGN = {side: f"text-align:{side}" for side in ("left", "right", "center")}
 
@@ -48,5 +72,19 @@ DIFF = {
 }
 
 STYLES = frozenset(
-    (*TOKEN.values(), *ALIGN.values(), *DIFF.values(), FAINT, GOOD, BAD, WARN, LINE, BOX, SUMMARY, PRE, IMAGE)
+    (
+        *TOKEN.values(),
+        *ALIGN.values(),
+        *DIFF.values(),
+        *(code_style(kinds) for n in range(1, len(_CODE) + 1) for kinds in combinations(_CODE, n)),
+        FAINT,
+        GOOD,
+        BAD,
+        WARN,
+        LINE,
+        BOX,
+        SUMMARY,
+        PRE,
+        IMAGE,
+    )
 )
