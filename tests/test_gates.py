@@ -118,13 +118,14 @@ def test_load_ext_is_silent_and_imports_nothing_heavy(kernel, isolated_home) -> 
 # Rooms from the ground up; a room may import from its own height (only itself) and from below.
 HEIGHT = {
     "": 0, "_version": 0, "messages": 0, "errors": 0, "ids": 0, "redact": 0, "log": 0, "paths": 0,
-    "settings": 1,
-    "providers": 2,
-    "local": 3,
-    "agent": 4,
-    "notebook": 5,
-    "api": 6, "widgets": 6, "kernel": 6,
-    "magics": 7,
+    "providers.spec": 1,  # pure values: what a choice is
+    "settings_schema": 2, "settings": 3,
+    "providers": 4,
+    "local": 5,
+    "agent": 6,
+    "notebook": 7,
+    "api": 8, "widgets": 8, "kernel": 8,
+    "magics": 9,
 }  # fmt: skip
 GROUND = {name for name, height in HEIGHT.items() if height == 0}
 
@@ -144,7 +145,10 @@ def imported(path: Path) -> list[tuple[int, str]]:
 
 
 def room(module: str) -> str:
-    return module.partition(".")[2].partition(".")[0]
+    inside = module.partition(".")[2]
+    return next(
+        (name for name in HEIGHT if "." in name and inside.startswith(name)), inside.partition(".")[0]
+    )
 
 
 def test_imports_point_only_downwards() -> None:
@@ -195,7 +199,7 @@ def test_changelog_names_the_version() -> None:
 
 # Written so that this file does not match itself.
 FORBIDDEN = (
-    r"/wor[k]/", r"/tmp/pla[n]", r"/root/", r"shared/referenc[e]", r"before-sto[p]", r"\.librar[y]/",
+    r"/wor[k]/", r"/tmp/pla[n]", r"/roo[t]/", r"shared/referenc[e]", r"before-sto[p]", r"\.librar[y]/",
     r"(?i)co-authored-b[y]", r"(?i)generated (by|with) (an? )?(ai|llm|claude|chatgpt|copilo[t])",
     r"issues sho[w]", r"(?m)^(<<<<<<<|>>>>>>>) ",
 )  # fmt: skip

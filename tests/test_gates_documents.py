@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,3 +80,14 @@ def test_every_flag_and_command_of_the_documents_exists(kernel: Kernel) -> None:
                 assert flag in flags | foreign, f"{document.name}: {flag}"
         for command in re.findall(r"(?<!%)%ante ([a-z]+)", prose):
             assert re.search(rf"\b{command}\b", commands), f"{document.name}: %ante {command}"
+
+
+def test_the_reference_is_what_the_magics_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/build_docs.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
