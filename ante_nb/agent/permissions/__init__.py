@@ -1,0 +1,7 @@
+"""Which tool calls run, which are asked about, which are refused."""
+
+from ante_nb.agent.permissions.engine import MODES, Decision, Mode, Permissions
+from ante_nb.agent.permissions.judge import classify
+from ante_nb.agent.permissions.rules import Rule, parse_rule, parse_rules
+
+__all__ = ["MODES", "Decision", "Mode", "Permissions", "Rule", "classify", "parse_rule", "parse_rules"]

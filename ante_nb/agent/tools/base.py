@@ -111,6 +111,18 @@ class Tool(ABC):
         """What permission rules match on; empty where there is nothing to match."""
         return ""
 
+    def paths(self, arguments: BaseModel, ctx: ToolContext) -> list[Path]:
+        """The files and directories that the call is about, absolute; permission rules look at them.
+
+        Raises:
+            ToolError: an argument is no path.
+        """
+        if self.path_argument is None:
+            return []
+        from ante_nb.agent.tools.paths import resolve
+
+        return [resolve(str(getattr(arguments, self.path_argument)), Path(ctx.host.cwd))]
+
     def summary(self, arguments: BaseModel) -> str:
         """The call in one line, for the person."""
         primary = " ".join(self.primary(arguments).split())

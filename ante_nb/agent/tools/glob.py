@@ -40,6 +40,9 @@ class Glob(Tool):
     def primary(self, arguments: BaseModel) -> str:
         return cast("GlobArguments", arguments).pattern
 
+    def paths(self, arguments: BaseModel, ctx: ToolContext) -> list[Path]:
+        return [_root(cast("GlobArguments", arguments), ctx)[0]]
+
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         return await asyncio.to_thread(_glob, cast("GlobArguments", arguments), ctx)
 
@@ -55,13 +58,16 @@ def split(pattern: str) -> tuple[str, str]:
     return "/".join(parts[:fixed]) or "/", "/" + "/".join(parts[fixed:])
 
 
+def _root(args: GlobArguments, ctx: ToolContext) -> tuple[Path, str]:
+    base, pattern = split(args.pattern)
+    root = resolve(args.path, Path(ctx.host.cwd))
+    return (resolve(base, root) if base else root), pattern
+
+
 def _glob(args: GlobArguments, ctx: ToolContext) -> ToolOutcome:
     from ante_nb.agent.tools.ignore import globs, walk
 
-    base, pattern = split(args.pattern)
-    root = resolve(args.path, ctx.host.cwd)
-    if base:
-        root = resolve(base, root)
+    root, pattern = _root(args, ctx)
     name = shown(root, ctx.host.cwd)
     if not root.is_dir():
         raise ToolError(f"{name} is not a directory.", "Give an existing directory as path.")
