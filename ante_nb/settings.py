@@ -21,115 +21,42 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ante_nb import paths
 from ante_nb.errors import ConfigError
-from ante_nb.providers.spec import LEVEL_ALIASES, ThinkingLevel
+from ante_nb.settings_schema import (
+    LocalSettings,
+    McpServer,
+    PermissionRules,
+    SettingsFile,
+    SystemFile,
+    mode_name,
+)
+
+if TYPE_CHECKING:
+    from ante_nb.providers.spec import ThinkingLevel
+
+__all__ = [
+    "TRANSPORTS",
+    "TRANSPORT_VARIABLE",
+    "LocalSettings",
+    "McpServer",
+    "PermissionRules",
+    "Settings",
+    "SettingsFile",
+    "SystemFile",
+    "load_settings",
+    "openai_transport",
+    "save",
+]
 
 TRANSPORTS = ("http_sse", "websocket_auto")
 TRANSPORT_VARIABLE = "ANTE_OPENAI_TRANSPORT"
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another kernel that saves settings."""
-
-
-def _level(value: Any) -> Any:
-    return LEVEL_ALIASES.get(value.strip().lower(), value) if isinstance(value, str) else value
-
-
-def _mode(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    name = value.strip().lower()
-    return "strict" if name == "default" else name
-
-
-Level = Annotated[ThinkingLevel, BeforeValidator(_level)]
-Mode = Annotated[Literal["strict", "auto"], BeforeValidator(_mode)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, frozen=True)
-
-
-class PermissionRules(_Model):
-    """Rules ``Tool`` or ``Tool(glob)``; what is malformed is reported by whoever parses them."""
-
-    allow: list[str] = Field(default_factory=list)
-    ask: list[str] = Field(default_factory=list)
-    deny: list[str] = Field(default_factory=list)
-
-
-class McpServer(_Model):
-    """A server of the Model Context Protocol over stdio."""
-
-    command: str
-    args: list[str] = Field(default_factory=list)
-    env: dict[str, str] = Field(default_factory=dict)
-    enabled_tools: list[str] | None = None
-
-
-class LocalSettings(_Model):
-    """The ``local`` provider.
-
-    ``engine_url`` is an OpenAI-compatible server to use instead of starting one, its key in the variable
-    that ``engine_key_env`` names; ``llama_server`` the path of a ``llama-server``; ``sleep_idle`` and
-    ``exit_idle`` the seconds after which a started server frees its memory and ends.
-    """
-
-    engine_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+\S*$")] | None = None
-    engine_key_env: str | None = None
-    engine: Literal["llama-server", "xllamacpp", "llama_cpp"] | None = None
-    llama_server: str | None = None
-    model: str | None = None
-    context: Annotated[int, Field(gt=0)] | None = None
-    model_directories: list[str] = Field(default_factory=list)
-    gpu_layers: Annotated[int, Field(ge=-1)] | None = None
-    threads: Annotated[int, Field(gt=0)] | None = None
-    sleep_idle: Annotated[float, Field(ge=0)] | None = None
-    exit_idle: Annotated[float, Field(ge=0)] | None = None
-    start_timeout: Annotated[float, Field(gt=0)] | None = None
-    memory_check: bool = True
-    extra_args: list[str] = Field(default_factory=list)
-
-
-class SettingsFile(_Model):
-    """The keys of ``settings.json`` that are read; all others are kept as they are."""
-
-    provider: str | None = None
-    model: str | None = None
-    provider_model: dict[str, str] = Field(default_factory=dict)
-    thinking: Level | None = None
-    model_thinking: dict[str, Level] = Field(default_factory=dict)
-    model_effort: dict[str, Level] = Field(default_factory=dict)
-    policy: Mode | None = None
-    permission_mode: Mode | None = None
-    permissions: PermissionRules = Field(default_factory=PermissionRules)
-    data_policy: Literal["schema", "stats", "sample", "full"] | None = None
-    openai_transport: Literal["http_sse", "websocket_auto"] | None = None
-    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
-    local: LocalSettings = Field(default_factory=LocalSettings)
-    system_prompt: str | None = None
-    append_system_prompt: str | None = None
-    tools: list[str] | None = None
-    auto_compact: bool | None = None
-    auto_memory: bool | None = None
-    session_save: bool | None = None
-    max_concurrent_subagents: Count | None = None
-    max_steps: Annotated[int, Field(gt=0)] | None = None
-
-
-class SystemFile(_Model):
-    """The administrator's file. Unknown keys are an error: a rule must not be lost to a typing mistake."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    forbid_yolo: bool = False
-    providers: list[str] | None = None
-    """The only provider ids that may be used; absent: all."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +189,7 @@ def _checked(raw: dict[str, Any], name: str) -> tuple[SettingsFile, list[str]]:
     data: dict[str, Any] = json.loads(json.dumps(raw))
     problems: list[str] = []
     for key in ("policy", "permission_mode"):
-        if _mode(data.get(key)) == "yolo":
+        if mode_name(data.get(key)) == "yolo":
             del data[key]
             problems.append(
                 f"{name}: `{key}`: yolo is never taken from a file; use `%%ante --mode yolo` in a cell."
@@ -367,7 +294,7 @@ def save(
     from filelock import FileLock, Timeout
 
     for key in ("policy", "permission_mode"):
-        if _mode(changes.get(key)) == "yolo":
+        if mode_name(changes.get(key)) == "yolo":
             raise ConfigError("yolo is never saved", "Choose it where it is needed: `%%ante --mode yolo`.")
     _, wrong = _checked(
         {k: v for k, v in changes.items() if v is not None and not isinstance(v, dict)}, "save"
