@@ -147,5 +147,7 @@ def safe_url(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "the base URL"
+    if not parts.scheme or not parts.hostname:
+        return redact(url.partition("?")[0].rpartition("@")[2])
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     return f"{parts.scheme}://{host}{port}{parts.path}"

@@ -223,7 +223,11 @@ class ChatServer:
     @property
     def chats(self) -> list[Recorded]:
         """The recorded requests to ``/chat/completions``."""
-        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+        return [
+            request
+            for request in self.requests
+            if request.path.partition("?")[0].endswith("/chat/completions")
+        ]
 
     def wait_for_requests(self, count: int, timeout: float = 30.0) -> None:
         """Block until ``count`` requests have come in."""

@@ -86,9 +86,13 @@ class HttpClient:
     Args:
         base_url: where it talks to. For a loopback address no proxy is used and no certificate store
             is loaded (a third of the time to the first request of a local server).
+
+    Raises:
+        ConfigError: ``base_url`` is no HTTP URL.
     """
 
     def __init__(self, base_url: str) -> None:
+        check_url(base_url)
         self._local = is_loopback(base_url) and base_url.lower().startswith("http://")
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
             weakref.WeakKeyDictionary()
@@ -203,6 +207,23 @@ class HttpClient:
             await client.aclose()
 
 
+def check_url(url: str) -> None:
+    """Raises ``ConfigError`` unless ``url`` is an HTTP URL with a host."""
+    try:
+        parts = urlsplit(url.strip())
+        fine = parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise _bad_url(url)
+
+
+def _bad_url(url: str) -> e.ConfigError:
+    return e.ConfigError(
+        f"The base URL {safe_url(url)!r} is not a valid address", "It must look like https://host/v1."
+    )
+
+
 def is_loopback(url: str) -> bool:
     """Whether ``url`` points to this machine."""
     try:
@@ -231,9 +252,7 @@ def mapped_errors(url: str, idle: float | None = None) -> Iterator[None]:
     try:
         yield
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as problem:
-        raise e.ConfigError(
-            f"The base URL {safe_url(url)!r} is not a valid address", "It must look like https://host/v1."
-        ) from problem
+        raise _bad_url(url) from problem
     except (httpx2.LocalProtocolError, UnicodeEncodeError):
         # The cause would show the header, and with it the key.
         raise e.AuthError(
