@@ -1,0 +1,79 @@
+"""Checks what a local model needs, without starting one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.errors import AnteError
+from ante_nb.local import discovery, engines, memory, options
+from ante_nb.local.gguf import read_header
+from ante_nb.local.http_probe import get_json
+from ante_nb.local.shared import running
+from ante_nb.local.state import run_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Check = tuple[bool, str, str]
+
+
+def doctor(settings: Any = None, env: Mapping[str, str] | None = None) -> list[Check]:
+    """One ``(ok, what, hint)`` for settings, engine, model, memory, state directory and running servers.
+
+    Blocks (files, at most one loopback request).
+    """
+    env = os.environ if env is None else env
+    try:
+        chosen = options.load(settings, env)
+    except AnteError as error:
+        return [(False, f"settings: {error.message}", error.hint or "")]
+    if chosen.engine_url:
+        root = chosen.engine_url.removesuffix("/v1")
+        status = get_json(root, "/v1/models", env.get(chosen.engine_key_env))[0]
+        return [
+            (
+                status == 200,
+                f"configured server {root}: status {status}",
+                "" if status == 200 else "Start it.",
+            )
+        ]
+    checks = [_engine(chosen, env), *_model(chosen, env), _directory(chosen)]
+    for state in running(chosen.home):
+        words = f"running: {state.get('alias', 'a model')} ({state.get('engine', 'starting')}, pid {state['pid']})"
+        checks.append((True, words, ""))
+    return checks
+
+
+def _engine(chosen: options.Options, env: Mapping[str, str]) -> Check:
+    try:
+        engine = engines.detect(chosen, env)
+    except AnteError as error:
+        return False, f"engine: {error.message}", error.hint or ""
+    return True, f"engine: {engine.label} {engine.binary or engine.version}", ""
+
+
+def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
+    models = discovery.find_models(chosen.home, env, chosen.model_directories)
+    try:
+        model = discovery.choose(None, models, default=chosen.model, labels=chosen.labels)
+        header = read_header(model.path)
+    except AnteError as error:
+        return [(False, f"model: {error.message}", error.hint or "")]
+    words = f"model: {model.id} ({memory.gigabytes(model.size)}, {model.source}), one of {len(models)}"
+    checks: list[Check] = [(True, words, "")]
+    free = memory.available_memory()
+    try:
+        plan = memory.plan(header, model.id, wanted=chosen.context, available=free, size=model.size)
+    except AnteError as error:
+        return [*checks, (False, f"memory: {error.message}", error.hint or "")]
+    room = memory.gigabytes(free) if free is not None else "an unknown amount"
+    words = f"memory: about {memory.gigabytes(plan.need)} of {room}, context {plan.context} tokens"
+    return [*checks, (True, words, "")]
+
+
+def _directory(chosen: options.Options) -> Check:
+    try:
+        return True, f"state directory: {run_directory(chosen.home)}", ""
+    except OSError as error:
+        return False, f"state directory: {error}", "Check who owns ANTE_HOME."

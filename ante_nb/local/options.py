@@ -1,0 +1,174 @@
+"""What the person set about local models: settings, environment and Ante's ``offline-config.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ante_nb import paths
+from ante_nb.errors import ConfigError
+
+CONTEXT_VARIABLE = "ANTE_OFFLINE_CONTEXT"
+ENGINES = ("llama-server", "xllamacpp", "llama_cpp")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that decides which engine runs which model how.
+
+    ``home`` is ANTE_HOME. ``engine_url`` attaches to a server that runs already (its key in the
+    variable that ``engine_key_env`` names). ``sleep_idle`` and ``exit_idle`` are seconds without a
+    request after which the model leaves memory and the server ends; 0 means never. ``preferences``
+    are Ante's per-model ones, ``labels`` maps a model's name to its file's (``verified_models.json``).
+    """
+
+    home: Path
+    engine_url: str | None = None
+    engine_key_env: str = "ANTE_LOCAL_ENGINE_KEY"
+    engine: str | None = None
+    llama_server: str | None = None
+    model: str | None = None
+    context: int | None = None
+    model_directories: tuple[Path, ...] = ()
+    gpu_layers: int = -1
+    threads: int | None = None
+    sleep_idle: float = 60.0
+    exit_idle: float = 600.0
+    start_timeout: float = 600.0
+    memory_check: bool = True
+    extra_args: tuple[str, ...] = ()
+    preferences: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def preferred(self, model_id: str, key: str, kind: type | tuple[type, ...]) -> Any:
+        """Ante's preference ``key`` for a model, or ``None`` where there is none of that type."""
+        value = self.preferences.get(model_id, {}).get(key)
+        return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path | None = None) -> Options:
+    """The options in force.
+
+    Args:
+        settings: the package's settings (their ``local`` section is read), a mapping, or ``None``.
+        env: the environment, by default the process's.
+        home: ANTE_HOME, by default as :func:`ante_nb.paths.home` finds it.
+
+    Raises:
+        ConfigError: ``ANTE_OFFLINE_CONTEXT`` or a value of the ``local`` section cannot be used.
+    """
+    env = os.environ if env is None else env
+    base = home or paths.home()
+    section = _section(settings)
+    offline = _json_object(base / "offline-config.json")
+    binaries = _mapping(_mapping(offline.get("llama_cpp")).get("binaries"))
+    directory = offline.get("model_directory")
+    directories = [Path(str(item)).expanduser() for item in _listed(section.get("model_directories"))]
+    if isinstance(directory, str) and directory:
+        directories.append(Path(directory).expanduser())
+    engine = _text(section, "engine")
+    if engine is not None and engine not in ENGINES:
+        raise ConfigError(f"local.engine is {engine!r}", f"Use one of {', '.join(ENGINES)}.")
+    context = _number(section, "context", int)
+    if env.get(CONTEXT_VARIABLE, "").strip():
+        context = _context_variable(env[CONTEXT_VARIABLE])
+    last = offline.get("last_model")
+    defaults = Options(home=base)
+    return Options(
+        home=base,
+        engine_url=(_text(section, "engine_url") or "").rstrip("/") or None,
+        engine_key_env=_text(section, "engine_key_env") or defaults.engine_key_env,
+        engine=engine,
+        llama_server=_text(section, "llama_server") or _text(binaries, "server"),
+        model=_text(section, "model") or (last if isinstance(last, str) and last else None),
+        context=context,
+        model_directories=tuple(directories),
+        gpu_layers=_default(_number(section, "gpu_layers", int, low=-1), defaults.gpu_layers),
+        threads=_number(section, "threads", int, low=1),
+        sleep_idle=_default(_number(section, "sleep_idle", float), defaults.sleep_idle),
+        exit_idle=_default(_number(section, "exit_idle", float), defaults.exit_idle),
+        start_timeout=_default(_number(section, "start_timeout", float), defaults.start_timeout),
+        memory_check=section.get("memory_check", True) is not False,
+        extra_args=tuple(str(item) for item in _listed(section.get("extra_args"))),
+        preferences={
+            str(key): value
+            for key, value in _mapping(offline.get("model_preferences")).items()
+            if isinstance(value, dict)
+        },
+        labels=_labels(base),
+    )
+
+
+def _section(settings: Any) -> Mapping[str, Any]:
+    if settings is None:
+        return {}
+    found = (
+        settings.get("local", settings) if isinstance(settings, Mapping) else getattr(settings, "local", None)
+    )
+    if found is None:
+        return {}
+    if isinstance(found, Mapping):
+        return found
+    dump = getattr(found, "model_dump", None)
+    values = dump() if callable(dump) else getattr(found, "__dict__", {})
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _labels(home: Path) -> dict[str, str]:
+    rows = _json_object(home / "verified_models.json").get("models")
+    return {
+        row["name"]: row["filename"]
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("filename"), str)
+    }
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    # Ante's own files: a damaged one costs its preferences, never the turn.
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    if isinstance(value, list | tuple):
+        return value
+    return [value] if isinstance(value, str | Path) else []
+
+
+def _text(section: Mapping[str, Any], key: str) -> str | None:
+    value = section.get(key)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _default(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value
+
+
+def _number(section: Mapping[str, Any], key: str, kind: type, *, low: float = 0) -> Any:
+    value = section.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
+        raise ConfigError(f"local.{key} is {value!r}", f"Use a number, {low:g} or more.")
+    return kind(value)
+
+
+def _context_variable(text: str) -> int:
+    try:
+        value = int(text.strip().replace("_", ""))
+    except ValueError:
+        value = 0
+    if value < 256:
+        raise ConfigError(f"{CONTEXT_VARIABLE} is {text!r}", "Set it to a number of tokens, e.g. 8192.")
+    return value

@@ -1,0 +1,235 @@
+"""The ``local`` provider: the common interface over a server that it finds or starts itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ante_nb import errors as e
+from ante_nb.local import discovery, options, shared
+from ante_nb.local.twophase import TwoPhase
+from ante_nb.messages import Done, Notice, Retract
+from ante_nb.providers.provider import Provider
+from ante_nb.providers.spec import AuthSpec, ModelSpec, Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from ante_nb.messages import StreamEvent
+    from ante_nb.providers.spec import Choice
+
+_DIED = (e.NetworkError, e.StreamInterruptedError)
+DEMO_NOTE = "this is a 135M demonstration model: it answers, but it is no agent"
+
+
+@dataclass(slots=True)
+class _Link:
+    """A server, and the two ways to talk to it."""
+
+    server: shared.LocalServer
+    choice: Choice
+    provider: Provider
+    twophase: TwoPhase
+
+    async def aclose(self) -> None:
+        await self.provider.aclose()
+        await self.twophase.aclose()
+
+
+class LocalProvider:
+    """Calls a model on this machine; same interface as :class:`ante_nb.providers.provider.Provider`.
+
+    Args:
+        choice: provider ``local``; ``model.id`` is a path, a model's name or empty for the default; a
+            base URL is that of a server to use instead of starting one.
+        settings: the package's settings (their ``local`` section is read).
+        notify: told what goes on where there is no stream to tell it in (``complete``, ``list_models``).
+
+    Attributes:
+        choice: as given until the first call, then with the model's real name, limits and address.
+    """
+
+    transport = "http_sse"
+
+    def __init__(
+        self, choice: Choice, settings: Any = None, notify: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.choice = choice
+        self._given = choice
+        self._settings = settings
+        self._notify = notify
+        self._link: _Link | None = None
+        self._greeted = False
+
+    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+        """The events of one model call; the last one is ``Done``. ``Notice("local", ...)`` tells of a start.
+
+        A server that dies meanwhile is started again, once.
+
+        Raises:
+            LocalEngineError: no engine, no model, or it cannot run.
+            ProviderError: the call failed; ``partial`` holds what had come of the answer.
+        """
+        for last in (False, True):
+            async with contextlib.aclosing(self._acquired()) as lines:
+                async for line in lines:
+                    yield Notice("local", line)
+            link = self._linked()
+            shown = False
+            try:
+                with link.server.busy():
+                    async with contextlib.aclosing(self._events(link, request)) as events:
+                        async for event in events:
+                            shown = not isinstance(event, Retract) and (
+                                shown or not isinstance(event, Notice)
+                            )
+                            yield event
+                return
+            except _DIED as problem:
+                if last or await asyncio.to_thread(link.server.alive):
+                    raise
+                await self._drop()
+                if shown:
+                    yield Retract(request.step_id)
+                yield Notice("retry", f"The local server has ended ({_short(problem)}). Starting it again.")
+
+    async def complete(self, request: Request) -> Done:
+        """The whole answer in one piece. Errors as :meth:`stream`."""
+        for last in (False, True):
+            async with contextlib.aclosing(self._acquired()) as lines:
+                async for line in lines:
+                    self._notify(line)
+            link = self._linked()
+            try:
+                with link.server.busy():
+                    if not self._by_phases(link, request):
+                        return await link.provider.complete(request)
+                    async with contextlib.aclosing(self._events(link, request)) as events:
+                        return [event async for event in events if isinstance(event, Done)][-1]
+            except _DIED:
+                if last or await asyncio.to_thread(link.server.alive):
+                    raise
+                await self._drop()
+        raise AssertionError("unreachable")
+
+    async def list_models(self) -> list[ModelSpec]:
+        """The models on this machine, or those of the configured server."""
+        chosen = await self._options()
+        if chosen.engine_url:
+            async with contextlib.aclosing(self._acquired()) as lines:
+                async for line in lines:
+                    self._notify(line)
+            return await self._linked().provider.list_models()
+        found = await asyncio.to_thread(discovery.find_models, chosen.home, None, chosen.model_directories)
+        return [ModelSpec(id=model.id, description=f"{model.source}, {model.path}") for model in found]
+
+    async def aclose(self) -> None:
+        """Close the connections. The server stays for others and ends by itself when idle."""
+        await self._drop()
+
+    # ------------------------------------------------------------------------------------------ inside
+
+    def _events(self, link: _Link, request: Request) -> AsyncGenerator[StreamEvent]:
+        if self._by_phases(link, request):
+            return link.twophase.stream(request, link.choice.model, link.choice.provider)
+        return link.provider.stream(request)
+
+    def _by_phases(self, link: _Link, request: Request) -> bool:
+        """Whether this call has to do with tools that the server's own interface would drop."""
+        able = link.server.capabilities
+        if able.tools or not able.completion:
+            return False
+        return bool(request.tools) or any(
+            message.tool_calls or message.tool_results for message in request.messages
+        )
+
+    async def _options(self) -> options.Options:
+        chosen = await asyncio.to_thread(options.load, self._settings)
+        return replace(chosen, engine_url=self._given.base_url) if self._given.base_url else chosen
+
+    async def _acquired(self) -> AsyncGenerator[str]:
+        """Makes the link to a living server; yields the lines of a start as they come."""
+        lines: asyncio.Queue[str] = asyncio.Queue()
+        chosen = await self._options()
+        task = asyncio.create_task(
+            shared.acquire(self._given.model.id or None, settings=chosen, progress=lines.put_nowait)
+        )
+        try:
+            while not task.done():
+                getter = asyncio.create_task(lines.get())
+                await asyncio.wait({task, getter}, return_when=asyncio.FIRST_COMPLETED)
+                if getter.done():
+                    yield getter.result()
+                else:
+                    getter.cancel()
+            while not lines.empty():
+                yield lines.get_nowait()
+            server = await task
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if (
+            self._link is None
+            or self._link.server.pid != server.pid
+            or self._link.server.base_url != server.base_url
+        ):
+            await self._drop()
+            self._link = self._connect(server)
+        if server.demo and not self._greeted:
+            self._greeted = True
+            yield f"{server.model_id}: {DEMO_NOTE}"
+
+    def _connect(self, server: shared.LocalServer) -> _Link:
+        given = self._given
+        context = server.context
+        limit = max(512, min(8192, context // 4)) if context else None
+        model = replace(
+            given.model,
+            id=server.model_id,
+            context_limit=context or given.model.context_limit,
+            # Without a limit a small model that rambles does so until its context is full.
+            max_tokens=given.model.max_tokens or limit,
+            vision=server.capabilities.vision
+            if server.capabilities.vision is not None
+            else given.model.vision,
+            temperature=given.model.temperature
+            if given.model.temperature is not None
+            else server.temperature,
+        )
+        spec = replace(given.provider, auth=AuthSpec("bearer"), base_url=server.base_url)
+        where = f"{server.engine}, context {context}" if context else server.engine
+        sources = {**given.sources, "base_url": where}
+        self.choice = replace(
+            given,
+            provider=spec,
+            model=model,
+            base_url=server.base_url,
+            credential=server.key,
+            sources=sources,
+        )
+
+        async def pause(seconds: float) -> None:
+            # A dead server does not come back by waiting; it is started anew by the caller.
+            if not await asyncio.to_thread(server.alive):
+                raise e.NetworkError("The local server has ended", provider=spec.id, model=model.id)
+            await asyncio.sleep(seconds)
+
+        idle = model.stream_idle_timeout or spec.stream_idle_timeout
+        return _Link(server, self.choice, Provider(self.choice, sleep=pause), TwoPhase(server, idle=idle))
+
+    def _linked(self) -> _Link:
+        assert self._link is not None
+        return self._link
+
+    async def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.aclose()
+
+
+def _short(problem: e.AnteError) -> str:
+    return problem.message.rstrip(".")
