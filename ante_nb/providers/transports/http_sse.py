@@ -79,9 +79,35 @@ class HttpSse:
             try:
                 async with contextlib.aclosing(response.chunks()) as chunks:
                     self._chunks = chunks
-                    async with contextlib.aclosing(self._parse(chunks, response)) as events:
-                        async for event in events:
-                            yield event
+                    # One generator for it all: every layer costs each event.
+                    reader, waited, sniffed = SseReader(), 0.0, False
+                    clock = asyncio.get_running_loop().time
+                    while True:
+                        before = clock()
+                        try:
+                            if waited or self.idle < self._read_timeout:
+                                chunk = await self._next(chunks, waited)
+                            else:
+                                chunk = await anext(chunks)
+                        except StopAsyncIteration:
+                            break
+                        waited += clock() - before + 1e-9
+                        if not sniffed:
+                            first = chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+                            if first in (b"{", b"[", b"<"):
+                                yield await self._whole(chunk, chunks, response)
+                                return
+                            sniffed = bool(first)
+                        for event in self._feed(reader, chunk):
+                            wire_event = self._event(event)
+                            if wire_event.data is not None or wire_event.name == "[DONE]":
+                                waited = 0.0
+                            yield wire_event
+                    for event in reader.close():
+                        with contextlib.suppress(
+                            e.MalformedResponseError
+                        ):  # cut off: the decoder misses its end
+                            yield self._event(event)
             except e.NetworkError as problem:
                 raise interrupted(self._target, problem.message) from problem
 
@@ -96,49 +122,24 @@ class HttpSse:
                     async for _ in self._chunks:
                         pass
 
-    async def _parse(
-        self, chunks: AsyncGenerator[bytes], response: HttpResponse
-    ) -> AsyncGenerator[WireEvent]:
-        reader = SseReader()
-        waited = 0.0
-        sniffed = False
-        clock = asyncio.get_running_loop().time
-        while True:
-            before = clock()
-            try:
-                if waited or self.idle < self._read_timeout:
-                    # Bytes came but nothing usable: the byte timer alone would start anew each time.
-                    async with asyncio.timeout(max(self.idle - waited, 0.0)):
-                        chunk = await anext(chunks)
-                else:
-                    chunk = await anext(chunks)
-            except StopAsyncIteration:
-                break
-            except TimeoutError:
-                raise idle_error(self._url, self.idle) from None
-            if not sniffed:
-                first = chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-                if first in (b"{", b"[", b"<"):
-                    yield await self._whole(chunk, chunks, response)
-                    return
-                sniffed = bool(first)
-            try:
-                found = reader.feed(chunk)
-            except EventTooLargeError as problem:
-                raise e.MalformedResponseError(
-                    f"{self._target.name} sent too large an answer: {problem}"
-                ) from None
-            usable = False
-            waited += clock() - before + 1e-9
-            for event in found:
-                wire_event = self._event(event)
-                usable = usable or wire_event.data is not None or wire_event.name == "[DONE]"
-                yield wire_event
-            if usable:
-                waited = 0.0
-        for event in reader.close():
-            with contextlib.suppress(e.MalformedResponseError):  # cut off: the decoder misses its end
-                yield self._event(event)
+    async def _next(self, chunks: AsyncGenerator[bytes], waited: float) -> bytes:
+        """The next chunk, within what is left of the idle time.
+
+        For when bytes came but nothing usable: the byte timer alone would start anew each time.
+        """
+        try:
+            async with asyncio.timeout(max(self.idle - waited, 0.0)):
+                return await anext(chunks)
+        except TimeoutError:
+            raise idle_error(self._url, self.idle) from None
+
+    def _feed(self, reader: SseReader, chunk: bytes) -> list[SseEvent]:
+        try:
+            return reader.feed(chunk)
+        except EventTooLargeError as problem:
+            raise e.MalformedResponseError(
+                f"{self._target.name} sent too large an answer: {problem}"
+            ) from None
 
     def _event(self, event: SseEvent) -> WireEvent:
         name, data = event

@@ -54,6 +54,16 @@ class SseReader:
         Raises:
             EventTooLargeError: one event exceeds the limit.
         """
+        # What nearly every chunk is: one whole event of one line, between events.
+        if (
+            chunk[-2:] == b"\n\n"
+            and chunk[:6] == b"data: "
+            and chunk.find(b"\n") == len(chunk) - 2
+            and not (self._start or self._skip_lf or self._tail or self._data or self._name)
+            and b"\r" not in chunk
+            and len(chunk) <= self._limit
+        ):
+            return [SseEvent("", chunk[6:-2].decode("utf-8", "replace"))]
         if self._start:
             chunk = self._strip_bom(chunk)
         if self._skip_lf and chunk:

@@ -136,6 +136,10 @@ class ChatDecoder:
     # --------------------------------------------------------------------------------------- deltas
 
     def _delta(self, delta: dict[str, Any], out: list[StreamEvent]) -> None:
+        if len(delta) == 1 and self._splitter is None and isinstance(words := delta.get("content"), str):
+            if words:  # what nearly every chunk is
+                self._text(words, out)
+            return
         details = delta.get("reasoning_details")
         for name in _REASONING_FIELDS:
             # Some vendors send the same words in two of the fields: the first that is there counts.
@@ -200,7 +204,8 @@ class ChatDecoder:
             self._open = "text"
             self._index = self._take_index()
             out.append(TextStart(self._index))
-        words, self._carry = pair_up(self._carry, words)
+        if self._carry or not words.isascii():
+            words, self._carry = pair_up(self._carry, words)
         if words:
             self._pieces.append(words)
             out.append(TextDelta(self._index, words))
@@ -217,7 +222,8 @@ class ChatDecoder:
             self._field = name
             self._index = self._take_index()
             out.append(ThinkingStart(self._index))
-        words, self._carry = pair_up(self._carry, words)
+        if self._carry or not words.isascii():
+            words, self._carry = pair_up(self._carry, words)
         if words:
             self._pieces.append(words)
             out.append(ThinkingDelta(self._index, words))
