@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ante_nb.providers.wires._shared_arguments import CUT, MAX_DEPTH, object_arguments
+from ante_nb.providers.wires._shared_arguments import CUT, MAX_DEPTH, NOT_JSON, object_arguments
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
@@ -53,7 +53,7 @@ class GrowingCall:
         pieces = function.get("partialArgs")
         for piece in pieces if isinstance(pieces, list) else ():
             if not isinstance(piece, dict) or not self._piece(piece):
-                self.broken = object_arguments(piece)[2] or "(no arguments)"
+                self.broken = object_arguments(piece)[2] or NOT_JSON
 
     def finished(self, *, cut: bool) -> tuple[dict[str, Any], str | None, str]:
         """``(arguments, invalid, text)``, see ``object_arguments``; ``cut``: the answer ended inside the call."""

@@ -250,7 +250,9 @@ class GeminiDecoder:
         if not block.thought:
             return Text(text, metadata)
         signatures = [signature for _, signature in block.segments if signature]
-        return Thinking(text, signatures[-1] if signatures else None, provider_metadata=metadata or self._tag())
+        return Thinking(
+            text, signatures[-1] if signatures else None, provider_metadata=metadata or self._tag()
+        )
 
     # ------------------------------------------------------------------------------------------ calls
 

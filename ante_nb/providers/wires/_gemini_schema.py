@@ -32,7 +32,7 @@ def gemini_schema(schema: Any, depth: int = 0) -> Any:
     schema = _merge_all_of(schema)
     out: dict[str, Any] = {}
     for key, value in schema.items():
-        if key not in _KEPT or (key == "format" and value not in _FORMATS):
+        if key not in _KEPT or (key == "format" and str(value) not in _FORMATS):
             continue
         if key in ("properties", "$defs") and isinstance(value, dict):
             out[key] = {name: gemini_schema(item, depth + 1) for name, item in value.items()}
@@ -43,15 +43,17 @@ def gemini_schema(schema: Any, depth: int = 0) -> Any:
         else:
             out[key] = value
     if isinstance(schema.get("oneOf"), list):
+        also = out.get("anyOf")
         out["anyOf"] = [
-            *out.get("anyOf", ()),
+            *(also if isinstance(also, list) else ()),
             *(gemini_schema(item, depth + 1) for item in schema["oneOf"]),
         ]
     if "const" in schema and "enum" not in schema:
         out["enum"] = [schema["const"]]
     if isinstance(schema.get("definitions"), dict):
+        also = out.get("$defs")
         out["$defs"] = {
-            **out.get("$defs", {}),
+            **(also if isinstance(also, dict) else {}),
             **{name: gemini_schema(item, depth + 1) for name, item in schema["definitions"].items()},
         }
     if isinstance(schema.get("$ref"), str):
@@ -75,7 +77,7 @@ def _merge_all_of(schema: dict[str, Any]) -> dict[str, Any]:
             if key in ("properties", "$defs") and isinstance(old, dict) and isinstance(value, dict):
                 merged[key] = {**old, **value}
             elif key == "required" and isinstance(old, list) and isinstance(value, list):
-                merged[key] = list(dict.fromkeys([*old, *value]))
+                merged[key] = [*old, *(name for name in value if name not in old)]
             else:
                 merged.setdefault(key, value)
     return _merge_all_of(merged) if "allOf" in merged else merged

@@ -11,6 +11,9 @@ CUT = "(cut off before the arguments began)"
 """``ToolCall.invalid`` for a call that was cut before it had any argument text."""
 
 
+NOT_JSON = "(not JSON, or nested too deeply)"
+"""``ToolCall.invalid`` where the arguments have no text of their own to show."""
+
 MAX_DEPTH = 100
 """Levels of nesting; deeper arguments could not be encoded again everywhere."""
 
@@ -52,7 +55,7 @@ def object_arguments(value: Any) -> tuple[dict[str, Any], str | None, str]:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError):  # NaN, which Python's own parser lets in, or too deep
-        return {}, "(not JSON, or nested too deeply)", ""
+        return {}, NOT_JSON, NOT_JSON
     if isinstance(value, str):
         return (*parse_arguments(value), value)
     if not isinstance(value, dict) or _deeper_than(value, MAX_DEPTH):
