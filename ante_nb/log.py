@@ -40,7 +40,9 @@ class _DailyFile(logging.Handler):
     def _open(self, day: str) -> None:
         self.close_file()
         path = paths.ensure(paths.logs()) / f"ante.{os.getpid()}.log.{day}"
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
+        self._file = os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
+        )
         self._day = day
 
     def close_file(self) -> None:
@@ -64,7 +66,9 @@ def configure() -> logging.Logger:
     global _handler
     if _handler is None:
         _handler = _DailyFile()
-        formatter = _RedactingFormatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter = _RedactingFormatter(
+            "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
         formatter.converter = time.gmtime
         _handler.setFormatter(formatter)
         logger.addHandler(_handler)

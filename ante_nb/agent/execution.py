@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.loop_thread import agent_loop
@@ -87,17 +88,18 @@ class Mailbox:
         joined: list[Any] = []
         run: list[str] = []
         for item in items:
-            last = joined[-1] if joined else None
-            if isinstance(item, TextDelta | ThinkingDelta) and type(last) is type(item) and last.index == item.index:
-                run.append(item.text)
-                continue
-            if run:
-                joined[-1] = type(last)(last.index, last.text + "".join(run))  # type: ignore[union-attr]
+            if isinstance(item, TextDelta | ThinkingDelta):
+                last = joined[-1] if joined else None
+                if run and isinstance(last, type(item)) and last.index == item.index:
+                    run.append(item.text)
+                    continue
+                _join(joined, run)
+                run = [item.text]
+            else:
+                _join(joined, run)
                 run = []
             joined.append(item)
-        if run:
-            last = joined[-1]
-            joined[-1] = type(last)(last.index, last.text + "".join(run))
+        _join(joined, run)
         return joined
 
     def close(self) -> None:
@@ -114,6 +116,12 @@ class Mailbox:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.put(Work(function, future))
         return await future
+
+
+def _join(items: list[Any], run: list[str]) -> None:
+    """Put the collected text into the delta that ends ``items``."""
+    if len(run) > 1:
+        items[-1] = replace(items[-1], text="".join(run))
 
 
 class TurnHandle:

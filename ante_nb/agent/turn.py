@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ante_nb.messages import Message, StopReason, ToolResult, Usage
-
 if TYPE_CHECKING:
     from ante_nb.errors import AnteError
+    from ante_nb.messages import Message, StopReason, ToolResult, Usage
 
 TurnStatus: TypeAlias = Literal["completed", "failed", "interrupted", "max_steps"]
 

@@ -54,13 +54,16 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
     """The options in force.
 
     Args:
-        settings: the package's settings (their ``local`` section is read), a mapping, or ``None``.
+        settings: the package's settings (their ``local`` section is read), a mapping, loaded options
+            (returned as they are), or ``None``.
         env: the environment, by default the process's.
         home: ANTE_HOME, by default as :func:`ante_nb.paths.home` finds it.
 
     Raises:
         ConfigError: ``ANTE_OFFLINE_CONTEXT`` or a value of the ``local`` section cannot be used.
     """
+    if isinstance(settings, Options):
+        return settings
     env = os.environ if env is None else env
     base = home or paths.home()
     section = _section(settings)

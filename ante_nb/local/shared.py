@@ -110,11 +110,7 @@ async def acquire(
         ConfigError: a setting is wrong.
     """
     env = dict(os.environ) if env is None else env
-    chosen = (
-        settings
-        if isinstance(settings, options.Options)
-        else await asyncio.to_thread(options.load, settings, env)
-    )
+    chosen = await asyncio.to_thread(options.load, settings, env)
     if chosen.engine_url:
         return await asyncio.to_thread(_attach, chosen, chosen.engine_url, model, env)
     prepared = await asyncio.to_thread(_prepare, chosen, model, env)

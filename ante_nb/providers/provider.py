@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ante_nb.messages import Message, StreamEvent
     from ante_nb.providers.spec import Choice, ModelSpec, Request
+    from ante_nb.providers.wires.base import Decoder
 
 logger = logging.getLogger("ante_nb")
 
@@ -261,7 +262,7 @@ class Provider:
         return next(event for event in reversed(events) if isinstance(event, Done))
 
     @contextlib.contextmanager
-    def _named(self, decoder: Any = None) -> Iterator[None]:
+    def _named(self, decoder: Decoder | None = None) -> Iterator[None]:
         """Adds to an error who was called, and what had come of the answer."""
         try:
             yield

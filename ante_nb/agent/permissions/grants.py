@@ -30,6 +30,6 @@ def bash_grant(command: str, judgement: Judgement, *, exact: bool) -> str:
 
 def path_grant(tool: str, path: Path, cwd: Path) -> str:
     """``Edit(src/a.py)``: this file, from the working directory where it is below it."""
-    # The slash in front ties the pattern to that one place; without it any file of the name would match.
+    # ./ in front ties the pattern to that one place; without it any file of the name would match.
     text = "./" + str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
     return str(Rule(tool, escape(text)))

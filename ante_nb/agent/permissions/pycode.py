@@ -7,6 +7,7 @@ called nor looked into: an attribute or a method can do anything.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,22 +18,18 @@ if TYPE_CHECKING:
 
 BUILTINS = names(
     "abs all any ascii bin bool bytes chr complex divmod enumerate float frozenset hash hex id int "
-    "isinstance issubclass len list max min oct ord pow print range repr reversed round set slice "
+    "isinstance issubclass len list max min oct ord print range repr reversed round set slice "
     "sorted str sum tuple zip"
 )
 """Built-in functions that call no code they are given, but for the special methods of their arguments."""
 
 _CONSTANTS = frozenset(["Ellipsis", "NotImplemented"])
-_ERRORS = names(
-    "Exception ValueError TypeError KeyError IndexError ArithmeticError ZeroDivisionError object dict "
-    "type bytearray"
-)
 
 MODULES: dict[str, frozenset[str]] = {
     "math": names(
         "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc "
         "exp exp2 expm1 fabs factorial floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf "
-        "isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan nextafter perm pi pow prod radians "
+        "isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan nextafter pi pow prod radians "
         "remainder sin sinh sqrt tan tanh tau trunc ulp"
     ),
     "cmath": names("acos asin atan cos e exp inf isclose log log10 nan phase pi polar rect sin sqrt tan tau"),
@@ -250,6 +247,4 @@ class _Check:
 
 def _quoted(line: str) -> bool:
     """Whether a line begins with a string with a prefix, such as ``f"..."``."""
-    head = line.lstrip()[:3].lower()
-    prefix = head.rstrip("'\"")
-    return 0 < len(prefix) < len(head) and set(prefix) <= set("rbfu")
+    return re.match(r"\s*[rbfuRBFU]{1,2}['\"]", line) is not None

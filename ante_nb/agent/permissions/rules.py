@@ -69,7 +69,8 @@ class Rule:
             pattern = full + ("/" if pattern.endswith("/") else "")
             target = str(path).lstrip("/")
         elif path.is_relative_to(cwd):
-            pattern = "/".join(part for part in pattern.split("/") if part != ".")
+            if pattern.startswith("./"):
+                pattern = pattern[1:]  # tied to the working directory, where a bare name is not
             target = str(path.relative_to(cwd))
         elif broadly and "/" not in pattern.rstrip("/"):
             target = str(path).lstrip("/")

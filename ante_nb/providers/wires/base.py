@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ante_nb.messages import StreamEvent
+    from ante_nb.messages import Message, StreamEvent
     from ante_nb.providers.spec import ModelSpec, ProviderSpec, Request
 
 
@@ -35,11 +35,18 @@ class Decoder(Protocol):
     body ended properly: it returns what is still to be said (``Done``, where the terminal marker was
     seen but ``Done`` was held back for a late usage event) and raises ``StreamInterruptedError``, with
     the partial message, when the marker is missing. A vendor's error event raises the typed error.
+
+    A decoder that holds ``Done`` back may have a property ``ended``: the terminal marker was seen, so a
+    connection that breaks now has lost nothing.
     """
 
     def feed(self, event: WireEvent) -> Iterable[StreamEvent]: ...
 
     def close(self) -> Iterable[StreamEvent]: ...
+
+    def partial(self) -> Message:
+        """What has come of the answer so far, without calls that were never finished."""
+        ...
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,246 @@
+"""The host for plain Python: no notebook, no display.
+
+Events go to ``on_event``, approvals are asked by ``input()`` where a terminal is attached and denied
+where not, and Python runs in ``namespace=`` on the thread that called ``ask()``.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, Variable
+from ante_nb.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ante_nb.agent.execution import Mailbox
+    from ante_nb.messages import TurnEvent
+
+
+class HeadlessHost:
+    """Args:
+    mailbox: carries work and events to the calling thread.
+    namespace: where the Python tool runs; ``None`` offers no Python tool.
+    """
+
+    notebook_path: Path | None = None
+
+    def __init__(self, mailbox: Mailbox, namespace: dict[str, Any] | None) -> None:
+        self._mailbox = mailbox
+        self._namespace = namespace
+
+    @property
+    def cwd(self) -> Path:
+        return Path.cwd()
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return tool_environment()
+
+    @property
+    def has_python(self) -> bool:
+        return self._namespace is not None
+
+    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+        assert self._namespace is not None
+        namespace = self._namespace
+        return await self._mailbox.work(lambda: execute(code, namespace, on_output))  # type: ignore[no-any-return]
+
+    async def describe(self, name: str) -> Variable | None:
+        if self._namespace is None or name not in self._namespace:
+            return None
+        value = self._namespace[name]
+        return await self._mailbox.work(lambda: describe(name, value))  # type: ignore[no-any-return]
+
+    async def cells(self) -> list[Cell]:
+        return []
+
+    async def approve(self, request: ApprovalRequest) -> Approval:
+        return await self._mailbox.work(lambda: ask_on_terminal(request))  # type: ignore[no-any-return]
+
+    async def ask_user(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
+        return None
+
+    def show(self, event: TurnEvent) -> None:
+        self._mailbox.put(event)
+
+
+class Listener:
+    """A view that hands every event to the caller's function."""
+
+    def __init__(self, on_event: Callable[[Any], None]) -> None:
+        self._on_event = on_event
+
+    def event(self, event: TurnEvent) -> None:
+        self._on_event(event)
+
+    def tick(self) -> None: ...
+
+    def next_tick(self) -> float | None:
+        return None
+
+    def close(self, turn: Any = None) -> None: ...
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment for tools' child processes, without any credential."""
+    from ante_nb.agent.tools.environment import child_environment
+    from ante_nb.providers.catalog.load import load_catalog
+
+    keys = [name for row in load_catalog().providers.values() if row.auth for name in row.auth.env_keys]
+    return child_environment(os.environ, keys)
+
+
+def describe(name: str, value: Any) -> Variable:
+    """A variable as the model may see it: type, shape where there is one, a bounded text."""
+    kind = type(value).__name__
+    facts = [f"{label}: {shown}" for label in ("shape", "dtype", "dtypes") if (shown := _fact(value, label))]
+    try:
+        facts.append(
+            f"len: {len(value)}" if hasattr(value, "__len__") and not hasattr(value, "shape") else ""
+        )
+        head = value.head(5) if hasattr(value, "head") and hasattr(value, "columns") else value
+        text = repr(head)
+    except Exception as error:
+        text = f"(repr failed: {type(error).__name__})"
+    facts.append(text if len(text) <= 2_000 else text[:2_000] + f" ... ({len(text)} characters)")
+    return Variable(name, kind, "\n".join(fact for fact in facts if fact))
+
+
+def _fact(value: Any, label: str) -> str:
+    try:
+        found = getattr(value, label, None)
+        return "" if found is None or callable(found) else str(found)[:1_500]
+    except Exception:
+        return ""
+
+
+def ask_on_terminal(request: ApprovalRequest) -> Approval:
+    """Ask by ``input()`` if a terminal is attached; else deny."""
+    if not (sys.stdin and sys.stdin.isatty()):
+        return Approval("deny", by="unattended")
+    return ask_by_input(request, input, print)
+
+
+def ask_by_input(
+    request: ApprovalRequest, read: Callable[[str], str], write: Callable[[str], None]
+) -> Approval:
+    """The approval dialogue over a line-wise prompt: yes, session, always, no (with a word of why)."""
+    write(f"\n{request.summary}")
+    if request.detail and request.detail.strip() not in request.summary:
+        write(request.detail if len(request.detail) < 4_000 else request.detail[:4_000] + "\n...")
+    grant = f" [s]ession ({request.grant}), [a]lways," if request.grant else ""
+    prompt = f"Allow? [y]es,{grant} [N]o, or say what to do instead: "
+    try:
+        answer = read(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        return Approval("deny")
+    word = answer.lower()
+    if word in ("y", "yes"):
+        return Approval("once")
+    if word in ("s", "session") and request.grant:
+        return Approval("session")
+    if word in ("a", "always") and request.grant:
+        return Approval("always")
+    return Approval("deny", "" if word in ("", "n", "no") else answer)
+
+
+class _Live(io.TextIOBase):
+    """A stream that keeps what is written and passes it on."""
+
+    def __init__(self, on_output: Callable[[str], None]) -> None:
+        self._kept = io.StringIO()
+        self._on_output = on_output
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._kept.write(text)
+        self._on_output(text)
+        return len(text)
+
+    def text(self) -> str:
+        return self._kept.getvalue()
+
+
+def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], None]) -> Any:
+    """Run ``code`` in ``namespace``; the value of a last expression is returned as text.
+
+    Code with a top-level ``await`` gives a coroutine, to be awaited by a caller that has a loop.
+    """
+    out, err = _Live(on_output), _Live(on_output)
+    before = dict(namespace)
+    namespace.setdefault("__builtins__", __builtins__)
+    try:
+        tree = ast.parse(code, "<ante>", "exec")
+        last = tree.body[-1] if tree.body else None
+        last = last if isinstance(last, ast.Expr) else None
+        if last is not None:
+            tree.body.pop()
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        body = compile(tree, "<ante>", "exec", flags)
+        tail = compile(ast.Expression(last.value), "<ante>", "eval", flags) if last is not None else None
+    except SyntaxError:
+        return PythonResult(error=traceback.format_exc(limit=0))
+    waits = any(block is not None and block.co_flags & inspect.CO_COROUTINE for block in (body, tail))
+
+    def result(value: Any, error: str | None, interrupted: bool = False) -> PythonResult:
+        changed = tuple(
+            name
+            for name in {**before, **namespace}
+            if not name.startswith("_") and before.get(name, before) is not namespace.get(name, before)
+        )
+        shown = None if value is None else _text_of(value)
+        return PythonResult(
+            out.text(), err.text(), shown, error=error, interrupted=interrupted, variables=changed
+        )
+
+    def trace(error: BaseException) -> str:
+        frames = error.__traceback__.tb_next if error.__traceback__ else None
+        return "".join(traceback.format_exception(type(error), error, frames))
+
+    async def awaited() -> PythonResult:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                value = None
+                for block in (body, tail):
+                    if block is not None:
+                        value = eval(block, namespace)
+                        if inspect.iscoroutine(value):
+                            value = await value
+                return result(value if tail is not None else None, None)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                return result(None, trace(error))
+
+    if waits:
+        return awaited()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            exec(body, namespace)
+            value = eval(tail, namespace) if tail is not None else None
+        except KeyboardInterrupt:
+            logger.info("Python was interrupted")
+            raise
+        except BaseException as error:
+            return result(None, trace(error))
+    return result(value, None)
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"(repr of {type(value).__name__} failed: {type(error).__name__}: {error})"

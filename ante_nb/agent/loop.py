@@ -1,0 +1,348 @@
+"""One turn: model call, tool calls, model call ... until the model is done.
+
+The loop never raises. However it ends (completed, failed, interrupted, step limit), the session's
+conversation is valid afterwards: every tool call has a result, nothing is half-said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ante_nb.agent.calls import CallRunner
+from ante_nb.agent.pricing import cost_of
+from ante_nb.agent.session import Node, settled
+from ante_nb.agent.turn import Step, Turn
+from ante_nb.errors import AnteError, ConfigError, ContentFilterError, ProviderError, TurnError
+from ante_nb.ids import new_id
+from ante_nb.log import logger
+from ante_nb.messages import (
+    Done,
+    Message,
+    Notice,
+    Retract,
+    StepEnded,
+    StepStarted,
+    Text,
+    TextDelta,
+    TextEnd,
+    ThinkingEnd,
+    TurnEnded,
+    TurnStarted,
+    UsageUpdate,
+)
+from ante_nb.providers.spec import Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ante_nb.agent.host import Host
+    from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.session import Session
+    from ante_nb.agent.tools.base import Tool
+    from ante_nb.messages import Part, StreamEvent
+    from ante_nb.providers.spec import Choice
+
+MAX_CONTINUATIONS = 3
+"""How often an answer that hit the output limit is continued by itself (as Ante does)."""
+
+_CONTINUE = (
+    "Your answer was cut off at the output limit. Continue exactly where it stopped, without repeating."
+)
+
+
+class ModelCaller(Protocol):
+    """What the loop needs of a provider."""
+
+    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything a turn needs, resolved and frozen before it starts."""
+
+    prompt: str
+    choice: Choice
+    system: str
+    tools: dict[str, Tool]
+    permissions: Permissions
+    history: list[Message]
+    node: Node
+    opening: tuple[Part, ...]
+    """The parts of the user message: the prompt as typed, attachments, surroundings."""
+    status: dict[str, tuple[str, str]] = field(default_factory=dict)
+    attachments: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    max_steps: int = 50
+    tool_choice: str = "auto"
+    always: Callable[[str], None] = lambda rule: None
+    granted: Callable[[str], None] = lambda rule: None
+
+
+class TurnLoop:
+    """Runs one turn to its end.
+
+    Args:
+        session: where the turn is recorded and kept.
+        plan: what to do.
+        host: the surroundings.
+        provider: makes the model calls.
+        turn: the public result, filled as the turn goes.
+    """
+
+    def __init__(
+        self, session: Session, plan: Plan, host: Host, provider: Callable[[], ModelCaller], turn: Turn
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._host = host
+        self._make_provider = provider
+        self._turn = turn
+        self._messages: list[Message] = [*plan.history, Message("user", plan.opening)]
+        self._start = len(plan.history)
+        self._open_text: dict[int, list[str]] = {}
+        self._open_parts: dict[int, Part] = {}
+        self._in_stream = False
+        self._continuations = 0
+        self._usage_seen: UsageUpdate | None = None
+
+    async def run(self) -> None:
+        """Run the turn; returns normally whatever happens, with ``turn`` complete."""
+        turn = self._turn
+        journal = self._session.journal
+        started = time.monotonic()
+        try:
+            journal.append(
+                "turn_started",
+                turn=turn.id,
+                node=self._plan.node.id,
+                parent=self._plan.node.parent,
+                cell=self._plan.node.cell,
+                prompt=self._plan.prompt,
+                attachments=list(self._plan.attachments),
+                provider=turn.provider,
+                model=turn.model,
+                thinking=turn.thinking_level,
+                message=self._messages[-1].to_dict(),
+            )
+            self._host.show(TurnStarted(turn.id, self._plan.status, self._plan.attachments))
+            for text in self._plan.notices:
+                self._host.show(Notice("warning", text))
+            await self._steps()
+        except asyncio.CancelledError:
+            turn.status = "interrupted"
+            turn.error = TurnError("interrupted", "What was finished is kept; run the cell again or go on.")
+        except AnteError as error:
+            turn.status = "failed"
+            turn.error = error
+            logger.warning("turn %s failed: %s", turn.id, error, exc_info=error)
+        except Exception as error:
+            turn.status = "failed"
+            logger.exception("turn %s failed", turn.id)
+            turn.error = AnteError(
+                f"something went wrong inside ante_nb: {type(error).__name__}: {error}",
+                "The session is intact and the trace is in the log (`%ante doctor` says where).",
+            )
+        finally:
+            turn.seconds = time.monotonic() - started
+            self._close()
+
+    async def _steps(self) -> None:
+        plan, turn = self._plan, self._turn
+        provider = self._make_provider()
+        tools = tuple(tool.spec() for tool in plan.tools.values())
+        runner = CallRunner(
+            self._host,
+            plan.tools,
+            plan.permissions,
+            self._session.tool_state,
+            turn,
+            plan.always,
+            plan.granted,
+        )
+        for number in range(1, plan.max_steps + 1):
+            request = Request(
+                messages=tuple(self._messages),
+                system=plan.system,
+                tools=tools,
+                # A tool that was asked for by name is forced once; then the model is free to answer.
+                tool_choice=plan.tool_choice if number == 1 else "auto",
+                thinking=plan.choice.thinking,
+                session_id=self._session.id,
+                step_id=new_id("step"),
+            )
+            step = await self._step(provider, request, number)
+            calls = step.message.tool_calls
+            if calls:
+                try:
+                    results = await runner.run(calls, step.tool_calls)
+                finally:
+                    done = [record.result for record in step.tool_calls if record.result is not None]
+                    if done:
+                        self._add(Message("tool", tuple(done)))
+                del results
+                continue
+            if step.stop_reason == "pause":
+                continue
+            if self._cut_off(step):
+                self._continuations += 1
+                self._add(Message.user(_CONTINUE))
+                continue
+            self._check_end(step)
+            turn.status = "completed"
+            return
+        turn.status = "max_steps"
+        turn.error = TurnError(
+            f"stopped after {plan.max_steps} steps",
+            "Nothing is lost: a further prompt goes on from here, --max-steps N allows more.",
+        )
+
+    async def _step(self, provider: ModelCaller, request: Request, number: int) -> Step:
+        turn = self._turn
+        self._host.show(StepStarted(request.step_id, number))
+        self._open_text.clear()
+        self._open_parts.clear()
+        self._usage_seen = None
+        self._in_stream = True
+        done: Done | None = None
+        show = self._host.show
+        try:
+            async for event in provider.stream(request):
+                if isinstance(event, TextDelta):
+                    self._open_text.setdefault(event.index, []).append(event.text)
+                elif isinstance(event, TextEnd | ThinkingEnd):
+                    self._open_parts[event.index] = event.part
+                elif isinstance(event, Retract):
+                    self._open_text.clear()
+                    self._open_parts.clear()
+                elif isinstance(event, UsageUpdate):
+                    self._usage_seen = event
+                elif isinstance(event, Done):
+                    done = event
+                    break
+                show(event)
+        except ProviderError as error:
+            if error.partial is None:
+                error.partial = self._partial()
+            raise
+        assert done is not None, "a provider's stream ends with Done or raises"
+        self._in_stream = False
+        turn.transport = getattr(provider, "transport", "http_sse")
+        turn.model = done.message.model or turn.model
+        step = Step(request.step_id, done.message, usage=done.usage, stop_reason=done.stop_reason)
+        turn.steps.append(step)
+        turn.stop_reason = done.stop_reason
+        self._count(step)
+        self._add(done.message, usage=done.usage, stop_reason=done.stop_reason, step=step.id)
+        show(StepEnded(step.id, done.usage, done.stop_reason))
+        return step
+
+    def _count(self, step: Step) -> None:
+        turn, model = self._turn, self._plan.choice.model
+        if step.usage is None:
+            turn.cost, turn.cost_note = None, "unknown"
+            return
+        turn.usage = step.usage if turn.usage is None else turn.usage + step.usage
+        if model.plan_priced:
+            turn.cost_note = "plan"
+            return
+        cost = cost_of(model, step.usage)
+        if cost is None or turn.cost_note == "unknown":
+            turn.cost, turn.cost_note = None, "unknown"
+        else:
+            turn.cost = (turn.cost or 0.0) + cost
+
+    def _cut_off(self, step: Step) -> bool:
+        """Whether the answer hit the output limit and is to be continued by itself."""
+        return (
+            step.stop_reason == "length"
+            and bool(step.text)
+            and self._continuations < MAX_CONTINUATIONS
+            # Who set a limit, or pays in seconds of CPU, did not ask for more.
+            and self._plan.choice.model.max_tokens is None
+            and self._plan.choice.provider.id != "local"
+        )
+
+    def _check_end(self, step: Step) -> None:
+        who = f"{self._turn.provider}/{self._turn.model}"
+        if step.stop_reason in ("content_filter", "refusal"):
+            word = (
+                "declined to answer"
+                if step.stop_reason == "refusal"
+                else "answer was stopped by the vendor's filter"
+            )
+            raise ContentFilterError(
+                f"{who}: {word}",
+                "Rephrase the prompt, or ask another model with --model.",
+                provider=self._turn.provider,
+                model=self._turn.model,
+                partial=step.message,
+            )
+        if step.stop_reason == "context_overflow":
+            raise ConfigError(
+                f"{who}: the conversation is longer than the model's context",
+                "Start afresh with `%ante reset`, or choose a model with a longer context.",
+            )
+
+    def _add(self, message: Message, **more: Any) -> None:
+        self._messages.append(message)
+        usage = more.get("usage")
+        if usage is not None:
+            more["usage"] = usage.to_dict()
+        self._session.journal.append("message", turn=self._turn.id, message=message.to_dict(), **more)
+
+    def _partial(self) -> Message | None:
+        """What has arrived of the running step."""
+        parts: list[Part] = []
+        for index in sorted({*self._open_text, *self._open_parts}):
+            part = self._open_parts.get(index)
+            parts.append(part if part is not None else Text("".join(self._open_text[index])))
+        if not parts:
+            return None
+        choice = self._plan.choice
+        return Message(
+            "assistant", tuple(parts), choice.provider.id, choice.provider.wire_style, choice.model.id
+        )
+
+    def _close(self) -> None:
+        """Settle the conversation, keep it, record it. Runs after every kind of end."""
+        turn, session = self._turn, self._session
+        finished = True
+        if turn.status == "interrupted" and self._in_stream:
+            partial = self._partial()
+            if partial is not None:
+                finished = False
+                self._messages.append(partial)
+        added = settled(self._messages[self._start :], finished=finished)
+        if turn.status == "interrupted" and not finished and added and added[-1].role == "assistant":
+            turn.steps.append(Step(new_id("step"), added[-1]))
+        if turn.status == "failed":
+            added = _without_loose_end(added)
+        self._plan.node.messages = added
+        turn.messages = [*self._plan.history, *added]
+        session.keep(self._plan.node, turn)
+        session.journal.append(
+            "turn_ended",
+            turn=turn.id,
+            node=self._plan.node.id,
+            status=turn.status,
+            error=str(turn.error) if turn.error else None,
+            kept=[message.to_dict() for message in added] if turn.status != "completed" else None,
+            usage=turn.usage.to_dict() if turn.usage else None,
+            seconds=round(turn.seconds, 3),
+        )
+        session.write_meta()
+        session.journal.sync()
+        if turn.error is not None:
+            turn.error.turn = turn
+        self._host.show(TurnEnded(turn))
+
+
+def _without_loose_end(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What a failed turn leaves to build on: nothing, unless a step of it was completed.
+
+    A prompt that the vendor refused must not be in the next request as well.
+    """
+    return messages if any(message.role == "assistant" for message in messages) else ()

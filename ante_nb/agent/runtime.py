@@ -1,0 +1,419 @@
+"""What a kernel or process holds between turns, and how a turn is made ready.
+
+One :class:`Runtime` has the session, the choices that were made (``%ante``, widget, ``%config``), the
+grants, and the connection to the provider. Each turn resolves everything anew into a frozen plan.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.session import Node, Session, node_id
+from ante_nb.agent.turn import Turn
+from ante_nb.errors import AnteError, ConfigError
+from ante_nb.ids import new_id
+from ante_nb.log import configure, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ante_nb.agent.host import Host
+    from ante_nb.agent.loop import Plan
+    from ante_nb.agent.permissions import Permissions
+    from ante_nb.messages import Part
+    from ante_nb.providers.auth.keys import KeyRing
+    from ante_nb.providers.catalog.load import Catalog
+    from ante_nb.providers.catalog.resolve import Overrides
+    from ante_nb.providers.spec import Choice
+    from ante_nb.settings import Settings
+
+MODES = ("strict", "auto", "yolo")
+DEFAULT_MAX_STEPS = 50
+
+
+@dataclass(slots=True)
+class TurnOptions:
+    """What one cell or one ``ask()`` says; ``None`` leaves it to the layers below."""
+
+    provider: str | None = None
+    model: str | None = None
+    thinking: str | None = None
+    tools: str | None = None
+    mode: str | None = None
+    allow: tuple[str, ...] = ()
+    max_steps: int | None = None
+    append: bool = False
+    tool_choice: str | None = None
+    schema: Any = None
+
+
+@dataclass(slots=True)
+class Choices:
+    """The session layer: what was chosen for all following turns, the last act wins."""
+
+    provider: str | None = None
+    model: str | None = None
+    thinking: str | None = None
+    mode: str | None = None
+    tools: str | None = None
+    openai_transport: str | None = None
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything that outlives a turn.
+
+    ``choices`` is the session layer, ``config`` what ``ipython_config.py`` says. ``on_change`` callbacks
+    are called, without arguments, when anything here was changed.
+    """
+
+    session: Session = field(default_factory=Session)
+    choices: Choices = field(default_factory=Choices)
+    config: Choices = field(default_factory=Choices)
+    grants: list[str] = field(default_factory=list)
+    last_turn: Turn | None = None
+    running: Any = None
+    on_change: list[Callable[[], None]] = field(default_factory=list)
+    _keys: KeyRing | None = None
+    _provider: Any = None
+    _provider_key: Any = None
+    _reported: set[str] = field(default_factory=set)
+
+    # ------------------------------------------------------------------------------- what is in force
+
+    @property
+    def keys(self) -> KeyRing:
+        """Finds keys: environment, store, sign-in."""
+        if self._keys is None:
+            from ante_nb.providers.auth.keys import KeyRing
+
+            self._keys = KeyRing()
+        return self._keys
+
+    def settings(self) -> Settings:
+        """The settings as they are on disk now."""
+        from ante_nb.settings import load_settings
+
+        return load_settings()
+
+    def catalog(self) -> Catalog:
+        """The catalog as it is on disk now."""
+        from ante_nb.providers.catalog.load import load_catalog
+
+        return load_catalog()
+
+    def choose(self, cell: TurnOptions | None = None, settings: Settings | None = None) -> Choice:
+        """Provider, model, key, address and level that a turn would use now.
+
+        Raises:
+            ConfigError: something is missing or wrong; the message says what to type.
+        """
+        from ante_nb.providers.catalog.resolve import resolve
+        from ante_nb.redact import register
+
+        choice = resolve(
+            self.catalog(),
+            settings or self.settings(),
+            os.environ,
+            self.keys,
+            cell=_overrides(cell),
+            session=_overrides(self.choices),
+            config=_overrides(self.config),
+            engine_available=_local_ready,
+        )
+        if choice.credential is not None:
+            register(choice.credential.value)
+        return choice
+
+    def mode(self, cell: TurnOptions | None, settings: Settings) -> tuple[str, str]:
+        """The permission mode and where it comes from.
+
+        Raises:
+            ConfigError: no such mode, or the administrator forbids yolo.
+        """
+        layers = [
+            (cell.mode if cell else None, "cell flag"),
+            (self.choices.mode, "%ante"),
+            (
+                settings.permission_mode
+                if settings.values.permission_mode or settings.values.policy
+                else None,
+                settings.source,
+            ),
+            (self.config.mode, "ipython_config.py"),
+            ("strict", "built-in default"),
+        ]
+        value, source = next((value, source) for value, source in layers if value)
+        value = parse_mode(value)
+        if value == "yolo" and settings.forbid_yolo:
+            raise ConfigError(
+                "the administrator of this machine forbids yolo", "Use strict or auto, with --allow RULE."
+            )
+        return value, source
+
+    def changed(self) -> None:
+        """Tell whoever shows the state that it was changed."""
+        for callback in list(self.on_change):
+            try:
+                callback()
+            except Exception:
+                logger.exception("a change callback failed")
+
+    def reset(self) -> None:
+        """Start a new session; choices stay, grants end with the session they were given for."""
+        self.session = Session(meta=dict(self.session.meta))
+        self.grants.clear()
+        self.changed()
+
+    # ------------------------------------------------------------------------------------------ a turn
+
+    def new_turn(self, prompt: str) -> Turn:
+        """An empty result for a turn of this session."""
+        return Turn(id=new_id("turn"), session_id=self.session.id, prompt=prompt)
+
+    async def run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None = None) -> None:
+        """Run a turn to its end on the agent's loop. Never raises; ``turn`` says how it ended."""
+        from ante_nb.agent.loop import TurnLoop
+
+        configure()
+        try:
+            plan = await self._plan(turn, options, host, cell)
+        except AnteError as error:
+            self._refuse(turn, error, host)
+            return
+        except Exception as error:
+            logger.exception("a turn could not be prepared")
+            self._refuse(
+                turn,
+                AnteError(
+                    f"the turn could not be prepared: {type(error).__name__}: {error}",
+                    "The trace is in the log (`%ante doctor` says where).",
+                ),
+                host,
+            )
+            return
+        session = self.session
+        if not session.first_prompt:
+            session.first_prompt = turn.prompt
+        self.last_turn = turn
+        await TurnLoop(session, plan, host, lambda: self._provider_for(plan.choice), turn).run()
+        if turn.status == "completed":
+            self._remember_model(plan.choice)
+
+    @staticmethod
+    def _refuse(turn: Turn, error: AnteError, host: Host) -> None:
+        from ante_nb.messages import TurnEnded
+
+        turn.status = "failed"
+        turn.error = error
+        error.turn = turn
+        host.show(TurnEnded(turn))
+
+    async def _plan(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> Plan:
+        import asyncio
+
+        from ante_nb.agent.attachments import attach
+        from ante_nb.agent.loop import Plan
+        from ante_nb.agent.prompt import MARK, environment, system_prompt
+        from ante_nb.agent.tools import builtin_tools, select
+        from ante_nb.messages import Text
+
+        settings = self.settings()
+        choice = await asyncio.to_thread(self.choose, options, settings)
+        mode, mode_source = self.mode(options, settings)
+        everything = builtin_tools(host)
+        wanted = options.tools if options.tools is not None else self.choices.tools
+        if wanted is None and settings.values.tools is not None:
+            wanted = ",".join(settings.values.tools) or "none"
+        tools = select(everything, wanted)
+        permissions = self._permissions(mode, options, settings)
+        tool_choice = _tool_choice(options.tool_choice, tools)
+
+        session = self.session
+        parent, key = session.parent_for(cell, append=options.append)
+        history = session.conversation(parent)
+        parts, names = await attach(turn.prompt, host)
+        opening: list[Part] = [Text(turn.prompt), *parts]
+        known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
+        if tools and not known:
+            opening.append(Text(environment(host.cwd, host.notebook_path)))
+
+        turn.provider, turn.model = choice.provider.id, choice.model.id
+        turn.thinking_level = choice.thinking
+        node = Node(
+            id=node_id(
+                parent, turn.prompt, tuple(names), choice.provider.id, choice.model.id, choice.thinking
+            ),
+            parent=parent,
+            cell=key,
+            prompt=turn.prompt,
+            turn_id=turn.id,
+        )
+        session.tool_state.limits = _limits(choice)
+        sources = choice.sources
+        status = {
+            "provider": (choice.provider.id, sources.get("provider", "")),
+            "model": (choice.model.id or choice.model.display_name or "", sources.get("model", "")),
+            "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
+            "mode": (mode, mode_source),
+        }
+        own, more = settings.values.system_prompt, settings.values.append_system_prompt
+        return Plan(
+            prompt=turn.prompt,
+            choice=choice,
+            system=system_prompt(
+                choice.model.context_limit if choice.provider.id != "local" else 8192,
+                tools=bool(tools),
+                own=own,
+                more=more,
+            ),
+            tools=tools,
+            permissions=permissions,
+            history=history,
+            node=node,
+            opening=tuple(opening),
+            status=status,
+            attachments=tuple(names),
+            notices=(*choice.notices, *self._problems(settings, permissions)),
+            max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
+            tool_choice=tool_choice,
+            always=self._allow_always,
+            granted=self._granted,
+        )
+
+    def _permissions(self, mode: str, options: TurnOptions, settings: Settings) -> Permissions:
+        from ante_nb.agent.permissions import Permissions, parse_rules
+
+        _, wrong = parse_rules(options.allow)
+        if wrong:
+            raise ConfigError(f"--allow: {wrong[0]}", "A rule is `Tool` or `Tool(glob)`, like `Bash(git *)`.")
+        rules = settings.permissions
+        return Permissions(
+            mode,
+            {"allow": [*rules.allow, *options.allow], "ask": rules.ask, "deny": rules.deny},
+            self.grants,
+            forbid_yolo=settings.forbid_yolo,
+        )
+
+    def _granted(self, rule: str) -> None:
+        """Keep what the person granted for this session."""
+        if rule not in self.grants:
+            self.grants.append(rule)
+
+    def _allow_always(self, rule: str) -> None:
+        from ante_nb import settings
+
+        try:
+            known = self.settings().permissions.allow
+            if rule not in known:
+                settings.save({"permissions": {"allow": [*known, rule]}})
+        except ConfigError as error:
+            logger.warning("the rule was not saved: %s", error)
+
+    def _problems(self, settings: Settings, permissions: Permissions) -> list[str]:
+        """What is wrong with settings, catalog and rules, each thing told once."""
+        lines = [*settings.problems, *permissions.problems]
+        report = self.catalog().report()
+        if report:
+            lines.append(report)
+        new = [line for line in lines if line not in self._reported]
+        self._reported.update(new)
+        return new
+
+    def _remember_model(self, choice: Choice) -> None:
+        """Keep an expressly chosen model as the provider's last-used one."""
+        from ante_nb import settings
+
+        if choice.sources.get("model") not in ("cell flag", "%ante") or not choice.model.id:
+            return
+        try:
+            if self.settings().values.provider_model.get(choice.provider.id) != choice.model.id:
+                settings.save({"provider_model": {choice.provider.id: choice.model.id}})
+        except AnteError as error:
+            logger.info("the last-used model was not saved: %s", error)
+
+    # --------------------------------------------------------------------------------- the connection
+
+    def _provider_for(self, choice: Choice) -> Any:
+        """The provider for ``choice``; the connection of the last turn is kept where it fits."""
+        settings = self.settings() if choice.provider.id == "local" else None
+        key = (
+            choice.provider,
+            choice.model,
+            choice.base_url,
+            choice.credential,
+            choice.thinking,
+            settings and settings.local,
+        )
+        if self._provider is None or self._provider_key != key:
+            old, self._provider, self._provider_key = self._provider, _connect(choice, settings), key
+            if old is not None:
+                _close_later(old)
+        return self._provider
+
+
+def parse_mode(text: str) -> str:
+    """A permission mode in any case. Raises ``ConfigError`` with what is allowed."""
+    value = text.strip().lower()
+    value = "strict" if value == "default" else value
+    if value not in MODES:
+        raise ConfigError(f"there is no permission mode {text!r}", f"Use one of {', '.join(MODES)}.")
+    return value
+
+
+def _overrides(layer: TurnOptions | Choices | None) -> Overrides | None:
+    from ante_nb.providers.catalog.resolve import Overrides
+
+    return Overrides(layer.provider, layer.model, layer.thinking) if layer else None
+
+
+def _tool_choice(wanted: str | None, tools: dict[str, Any]) -> str:
+    if wanted is None or wanted in ("auto", "none", "required"):
+        return wanted or "auto"
+    for name in tools:
+        if name.lower() == wanted.lower():
+            return name
+    raise ConfigError(
+        f"--tool-choice: there is no tool {wanted!r}",
+        f"Known: {', '.join(tools) or 'none'}, auto, none, required.",
+    )
+
+
+def _local_ready() -> bool:
+    """Whether an engine and a model for ``local`` are there."""
+    from ante_nb.local import engine_available, find_models
+
+    return engine_available() and bool(find_models())
+
+
+def _connect(choice: Choice, settings: Settings | None) -> Any:
+    if choice.provider.id == "local":
+        from ante_nb.local import LocalProvider
+
+        return LocalProvider(choice, settings)
+    from ante_nb.providers.provider import Provider
+
+    return Provider(choice)
+
+
+def _limits(choice: Choice) -> Any:
+    """Result sizes that fit the model: a small context cannot take 30,000 characters at once."""
+    from ante_nb.agent.tools.base import Limits
+
+    context = choice.model.context_limit or (8192 if choice.provider.id == "local" else None)
+    return (
+        Limits(result_chars=3_000, read_lines=120) if context is not None and context <= 16_384 else Limits()
+    )
+
+
+def _close_later(provider: Any) -> None:
+    import asyncio
+
+    task = asyncio.get_running_loop().create_task(provider.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+_closing: set[Any] = set()

@@ -1,0 +1,293 @@
+"""``ask`` and ``ask_async``: a turn from Python code, in a notebook or in plain Python."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.turn import Turn
+
+_process: Runtime | None = None
+_process_lock = threading.Lock()
+
+
+def ask(
+    prompt: str,
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    thinking: str | None = None,
+    tools: str | None = None,
+    mode: str | None = None,
+    allow: tuple[str, ...] | list[str] = (),
+    session: Any = None,
+    max_steps: int | None = None,
+    tool_choice: str | None = None,
+    schema: Any = None,
+    namespace: dict[str, Any] | None = None,
+    on_event: Callable[[Any], None] | None = None,
+    nested: bool = False,
+) -> Turn:
+    """Run one turn and return it; blocks.
+
+    Args:
+        prompt: sent byte for byte; ``@file``, ``@directory/`` and ``@variable`` attach context.
+        provider, model, thinking, tools, mode, allow, max_steps, tool_choice: as the flags of ``%%ante``.
+        session: a :class:`~ante_nb.agent.session.Session` to go on with, or ``"new"``; by default the
+            current one of the kernel or process.
+        schema: a pydantic model, a dataclass, a ``TypedDict`` or another type, or a JSON schema; the
+            validated object is then ``turn.value``.
+        namespace: where the Python tool runs in plain Python; in a kernel it is the person's namespace.
+        on_event: called with every event of the turn, on this thread; nothing is displayed then.
+        nested: block inside a running event loop that must go on meanwhile (applies ``nest_asyncio2``,
+            which patches every loop of the process and cannot be undone).
+
+    Returns:
+        The completed turn.
+
+    Raises:
+        AnteError: the turn failed, was interrupted or reached its step limit; ``error.turn`` has it.
+    """
+    options = _options(locals())
+    if nested:
+        return _nested(prompt, options, session, namespace, on_event)
+    shell = _shell()
+    if shell is not None and on_event is None and namespace is None:
+        from ante_nb.notebook.runner import run_blocking
+        from ante_nb.notebook.state import kernel_state
+
+        with _using(kernel_state(shell).runtime, session):
+            return _checked(run_blocking(kernel_state(shell), prompt, options))
+    runtime = _runtime(shell)
+    with _using(runtime, session):
+        return _checked(_run_blocking(runtime, prompt, options, _space(shell, namespace), on_event))
+
+
+async def ask_async(
+    prompt: str,
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    thinking: str | None = None,
+    tools: str | None = None,
+    mode: str | None = None,
+    allow: tuple[str, ...] | list[str] = (),
+    session: Any = None,
+    max_steps: int | None = None,
+    tool_choice: str | None = None,
+    schema: Any = None,
+    namespace: dict[str, Any] | None = None,
+    on_event: Callable[[Any], None] | None = None,
+) -> Turn:
+    """The same as :func:`ask`, awaited: the running loop stays free, and code of the Python tool may await."""
+    options = _options(locals())
+    shell = _shell()
+    if shell is not None and on_event is None and namespace is None:
+        from ante_nb.notebook.runner import run_awaited
+        from ante_nb.notebook.state import kernel_state
+
+        with _using(kernel_state(shell).runtime, session):
+            return _checked(await run_awaited(kernel_state(shell), prompt, options))
+    runtime = _runtime(shell)
+    with _using(runtime, session):
+        return _checked(await _run_awaited(runtime, prompt, options, _space(shell, namespace), on_event))
+
+
+# ------------------------------------------------------------------------------------------- plumbing
+
+
+def _options(given: dict[str, Any]) -> TurnOptions:
+    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.errors import ConfigError
+
+    if not isinstance(given["prompt"], str) or not given["prompt"].strip():
+        raise ConfigError("the prompt is empty", "Pass the text of the prompt as the first argument.")
+    names = ("provider", "model", "thinking", "tools", "mode", "max_steps", "tool_choice", "schema")
+    tools = given["tools"]
+    if tools is not None and not isinstance(tools, str):
+        given = {**given, "tools": ",".join(tools) or "none"}
+    # A call of its own goes on from the last turn; only cells have a place to come back to.
+    return TurnOptions(**{name: given[name] for name in names}, allow=tuple(given["allow"]), append=True)
+
+
+def _shell() -> Any:
+    """The running IPython shell, without importing IPython where nobody has."""
+    import sys
+
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    return get_ipython()
+
+
+def _runtime(shell: Any) -> Runtime:
+    global _process
+    if shell is not None:
+        from ante_nb.notebook.state import kernel_state
+
+        return kernel_state(shell).runtime
+    from ante_nb.agent.runtime import Runtime
+
+    with _process_lock:
+        if _process is None:
+            _process = Runtime()
+        return _process
+
+
+def _space(shell: Any, namespace: dict[str, Any] | None) -> dict[str, Any] | None:
+    return shell.user_ns if namespace is None and shell is not None else namespace
+
+
+class _using:
+    """Has the runtime work on another session for the length of a call."""
+
+    def __init__(self, runtime: Runtime, session: Any) -> None:
+        self._runtime = runtime
+        self._session = session
+
+    def __enter__(self) -> None:
+        from ante_nb.agent.session import Session
+        from ante_nb.errors import ConfigError
+
+        self._before = self._runtime.session
+        if self._session is None:
+            return
+        if self._session == "new":
+            self._runtime.session = Session()
+        elif isinstance(self._session, Session):
+            self._runtime.session = self._session
+        else:
+            raise ConfigError(
+                "session= takes a Session or 'new'", "Leave it out to go on with the current session."
+            )
+
+    def __exit__(self, *problem: object) -> None:
+        if self._session is not None:
+            self._runtime.session = self._before
+
+
+def _checked(turn: Turn) -> Turn:
+    if turn.error is not None:
+        raise turn.error
+    return turn
+
+
+def _start(
+    runtime: Runtime, prompt: str, options: TurnOptions, namespace: Any, wake: Callable[[], None]
+) -> Any:
+    from ante_nb.agent.execution import Mailbox, TurnHandle
+    from ante_nb.agent.headless import HeadlessHost
+    from ante_nb.errors import BusyError
+
+    if runtime.running is not None:
+        raise BusyError("another turn is still running", "Wait for it, or interrupt it.")
+    mailbox = Mailbox(wake)
+    host = HeadlessHost(mailbox, namespace)
+    turn = runtime.new_turn(prompt)
+    handle = TurnHandle(turn, lambda: runtime.run(turn, options, host), wake)
+    runtime.running = handle
+    return handle, mailbox
+
+
+def _run_blocking(
+    runtime: Runtime,
+    prompt: str,
+    options: TurnOptions,
+    namespace: Any,
+    on_event: Callable[[Any], None] | None,
+) -> Turn:
+    from ante_nb.agent.drive import NoView, drive_blocking
+    from ante_nb.agent.headless import Listener
+
+    wake = threading.Event()
+    handle, mailbox = _start(runtime, prompt, options, namespace, wake.set)
+    try:
+        drive_blocking(handle, mailbox, wake, Listener(on_event) if on_event else NoView())
+    finally:
+        runtime.running = None
+    return _ended(handle)
+
+
+async def _run_awaited(
+    runtime: Runtime,
+    prompt: str,
+    options: TurnOptions,
+    namespace: Any,
+    on_event: Callable[[Any], None] | None,
+) -> Turn:
+    from ante_nb.agent.drive import NoView, drive_awaited
+    from ante_nb.agent.headless import Listener
+
+    loop = asyncio.get_running_loop()
+    wake = asyncio.Event()
+
+    def wake_up() -> None:
+        try:
+            loop.call_soon_threadsafe(wake.set)
+        except RuntimeError:  # the caller's loop is gone
+            pass
+
+    handle, mailbox = _start(runtime, prompt, options, namespace, wake_up)
+
+    async def perform(item: Any) -> None:
+        if item.abandoned:
+            return
+        result = item.function()
+        item.finish(await result if asyncio.iscoroutine(result) else result)
+
+    try:
+        await drive_awaited(handle, mailbox, wake, Listener(on_event) if on_event else NoView(), perform)
+    except asyncio.CancelledError:
+        handle.cancel()
+        await asyncio.to_thread(handle.done.wait, 1.0)
+        raise
+    finally:
+        runtime.running = None
+    return _ended(handle)
+
+
+def _ended(handle: Any) -> Turn:
+    """The turn of a handle that has been drained, whatever state its thread is in."""
+    from ante_nb.errors import TurnError
+
+    turn: Turn = handle.turn
+    if not handle.done.is_set() and turn.error is None:
+        turn.status = "interrupted"
+        turn.error = TurnError("interrupted", "A tool did not stop in time and ends in the background.")
+        turn.error.turn = turn
+    elif handle.error is not None and turn.error is None:
+        turn.status = "failed"
+        turn.error = TurnError(f"the turn ended unexpectedly: {type(handle.error).__name__}: {handle.error}")
+        turn.error.turn = turn
+    return turn
+
+
+def _nested(
+    prompt: str, options: TurnOptions, session: Any, namespace: Any, on_event: Callable[[Any], None] | None
+) -> Turn:
+    import nest_asyncio2
+
+    warnings.warn(
+        "ask(nested=True) patches every event loop of this process and cannot be undone;"
+        " `await ante_nb.ask_async(...)` needs no patch.",
+        stacklevel=3,
+    )
+    nest_asyncio2.apply()
+    shell = _shell()
+    runtime = _runtime(shell)
+    with _using(runtime, session):
+        loop = asyncio.get_event_loop()
+        if shell is not None and on_event is None and namespace is None:
+            from ante_nb.notebook.runner import run_awaited
+            from ante_nb.notebook.state import kernel_state
+
+            return _checked(loop.run_until_complete(run_awaited(kernel_state(shell), prompt, options)))
+        work = _run_awaited(runtime, prompt, options, _space(shell, namespace), on_event)
+        return _checked(loop.run_until_complete(work))

@@ -1,0 +1,89 @@
+"""Approvals: presenters are asked in order who can get an answer now; with none, the call is denied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.headless import ask_by_input
+from ante_nb.agent.host import Approval, ApprovalRequest
+
+if TYPE_CHECKING:
+    from ante_nb.agent.host import ApprovalPresenter
+    from ante_nb.notebook.interrupt import InterruptGuard
+    from ante_nb.notebook.state import KernelState
+
+READY_TIMEOUT = 1.5
+"""Seconds in which a presenter must know that its front end answers."""
+
+
+async def approve(state: KernelState, request: ApprovalRequest, guard: InterruptGuard | None) -> Approval:
+    """The person's answer, by the first presenter that is ready; denied where there is nobody."""
+    from ante_nb.log import logger
+
+    presenters: list[ApprovalPresenter] = [*state.presenters, StdinPresenter(state, guard)]
+    for presenter in presenters:
+        try:
+            if await presenter.ready(READY_TIMEOUT):
+                return await presenter.ask(request)
+        except Exception:
+            # A presenter that is broken must not decide; the next one is asked.
+            logger.exception("the approval presenter %s failed", presenter.name)
+    return Approval("deny", by="unattended")
+
+
+class StdinPresenter:
+    """Asks by ``input()``: works in every front end that has a person in front of it."""
+
+    name = "stdin"
+
+    def __init__(self, state: KernelState, guard: InterruptGuard | None) -> None:
+        self._state = state
+        self._guard = guard
+
+    async def ready(self, timeout: float) -> bool:
+        return can_ask(self._state)
+
+    async def ask(self, request: ApprovalRequest) -> Approval:
+        return ask_now(self._state, request, self._guard)
+
+
+def can_ask(state: KernelState) -> bool:
+    """Whether the front end of the running cell answers ``input()``."""
+    kernel: Any = getattr(state.shell, "kernel", None)
+    if kernel is None:
+        import sys
+
+        return bool(sys.stdin and sys.stdin.isatty())
+    # Private, but there is no other way to know before asking; asking without it raises.
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def ask_now(state: KernelState, request: ApprovalRequest, guard: InterruptGuard | None) -> Approval:
+    """Ask by ``input()``, blocking this thread."""
+    from contextlib import nullcontext
+
+    from IPython.core.error import StdinNotImplementedError
+
+    from ante_nb.notebook.render.allowlist import visible
+
+    def write(text: str) -> None:
+        print(visible(text), flush=True)
+
+    interrupted = False
+
+    def read(prompt: str) -> str:
+        nonlocal interrupted
+        try:
+            with guard.blocking() if guard else nullcontext():
+                return input(prompt)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
+
+    try:
+        answer = ask_by_input(request, read, write)
+    except StdinNotImplementedError:
+        return Approval("deny", by="unattended")
+    if interrupted and guard is None:
+        raise KeyboardInterrupt
+    return answer

@@ -1,0 +1,206 @@
+"""The arguments of ``%%ante`` and ``%ante``: one definition for the parser, ``%ante?``, ``-h`` and the docs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shlex
+import textwrap
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from ante_nb.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag of ``%%ante``: its names, what follows it, and what it does."""
+
+    names: tuple[str, ...]
+    help: str
+    value: str | None = None
+    """What the help calls the flag's value; ``None`` for a switch."""
+    repeat: bool = False
+    number: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(("-p", "--provider"), "provider id, see `%ante provider`", "ID"),
+    Flag(("-m", "--model"), "model id; with --provider any id is passed through", "ID"),
+    Flag(
+        ("-t", "--thinking"),
+        "thinking level: min low medium high xhigh max, or Disabled Enabled Deep Max",
+        "LEVEL",
+    ),
+    Flag(
+        ("--tools",), "tools the model may use: `none`, `all`, or names and globs like `Read,Grep`", "NAMES"
+    ),
+    Flag(("--tool-choice",), "force one tool for the first step (for models too small to choose)", "NAME"),
+    Flag(("--max-steps",), "model calls at most (default 50)", "N", number=True),
+    Flag(("--mode",), "permission mode for this cell: strict, auto or yolo", "MODE"),
+    Flag(
+        ("--allow",),
+        "allow calls by a rule, like `Bash(git *)` or `Write`; may be repeated",
+        "RULE",
+        repeat=True,
+    ),
+    Flag(("--append",), "go on from the last turn, also when this cell ran before"),
+    Flag(("--keep-going",), "end the cell ok even if the turn fails"),
+    Flag(("-v", "--verbose"), "show thinking and tool output unfolded"),
+    Flag(("-o", "--output"), "bind the Turn to this variable (always to `_ante`)", "NAME"),
+    Flag(("-h", "--help"), "show this help"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A sub-command of ``%ante``."""
+
+    name: str
+    arguments: str
+    help: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "status", "", "what a turn would use now, and where each value comes from (also: no sub-command)"
+    ),
+    Command("provider", "[ID]", "choose the provider for the following cells; without ID: list them"),
+    Command("model", "[ID]", "choose the model; without ID: list the provider's"),
+    Command("thinking", "[LEVEL]", "choose the thinking level; `default` takes the choice back"),
+    Command("mode", "[strict|auto|yolo]", "choose the permission mode"),
+    Command("save", "", "write the present choices to settings.json"),
+    Command("reset", "", "start a new session; choices stay"),
+    Command("usage", "", "tokens and cost of this session"),
+    Command("fix", "[WORDS]", "send the last error as a prompt"),
+    Command("doctor", "", "what is found, what is missing, what to type"),
+    Command("help", "", "this help"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"%%ante: {message}", "`%%ante -h` shows all flags.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="%%ante", add_help=False, allow_abbrev=False)
+    for flag in FLAGS:
+        if flag.value is None:
+            parser.add_argument(*flag.names, action="store_true", dest=flag.field)
+        elif flag.repeat:
+            parser.add_argument(*flag.names, action="append", default=[], dest=flag.field)
+        else:
+            parser.add_argument(*flag.names, default=None, dest=flag.field)
+    return parser
+
+
+def parse(line: str) -> argparse.Namespace:
+    """The flags of a ``%%ante`` line.
+
+    Raises:
+        ConfigError: an unknown flag (with near matches), a missing or wrong value, unbalanced quotes.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError(
+            f"%%ante: {str(error).lower()} in the flags",
+            "Check the quotes (quotation marks) of the first line.",
+        ) from None
+    found, rest = _parser().parse_known_args(words)
+    if rest:
+        raise _unknown(rest[0])
+    return _checked(found)
+
+
+def _unknown(word: str) -> ConfigError:
+    if not word.startswith("-"):
+        return ConfigError(
+            f"%%ante: {word!r} is not a flag",
+            "Write the prompt below the first line; `%%ante -h` shows all flags.",
+        )
+    names = [name for flag in FLAGS for name in flag.names]
+    near = difflib.get_close_matches(word.split("=")[0], names, n=2)
+    guess = f"Did you mean {' or '.join(near)}? " if near else ""
+    return ConfigError(f"%%ante: there is no flag {word}", f"{guess}`%%ante -h` shows all flags.")
+
+
+def _checked(found: argparse.Namespace) -> argparse.Namespace:
+    if found.max_steps is not None:
+        try:
+            steps = int(found.max_steps)
+        except ValueError:
+            steps = 0
+        if steps < 1:
+            raise ConfigError(
+                f"--max-steps: {found.max_steps!r} is not a number of steps", "Use a whole number from 1 on."
+            )
+        found.max_steps = steps
+    if found.output is not None and not found.output.isidentifier():
+        raise ConfigError(f"-o: {found.output!r} is not a variable name", "Use a Python name like `result`.")
+    if found.mode is not None:
+        from ante_nb.agent.runtime import parse_mode
+
+        found.mode = parse_mode(found.mode)
+    return found
+
+
+def options_of(found: argparse.Namespace) -> Any:
+    """The parsed flags as :class:`~ante_nb.agent.runtime.TurnOptions`."""
+    from ante_nb.agent.runtime import TurnOptions
+
+    return TurnOptions(
+        provider=found.provider,
+        model=found.model,
+        thinking=found.thinking,
+        tools=found.tools,
+        mode=found.mode,
+        allow=tuple(found.allow),
+        max_steps=found.max_steps,
+        append=found.append,
+        tool_choice=found.tool_choice,
+    )
+
+
+def cell_help() -> str:
+    """The help of ``%%ante``."""
+    lines = [
+        "%%ante [flags]",
+        "PROMPT ...",
+        "",
+        "Run the cell's text as a prompt for the coding agent. The text is sent as it is;",
+        "@file, @directory/, @variable and @cell:3 attach context.",
+        "",
+    ]
+    for flag in FLAGS:
+        left = ", ".join(flag.names) + (f" {flag.value}" if flag.value else "")
+        lines.extend(_row(left, flag.help, 24))
+    return "\n".join(lines)
+
+
+def line_help() -> str:
+    """The help of ``%ante``."""
+    lines = ["%ante [sub-command]", "", "Control the coding agent of this kernel.", ""]
+    for command in COMMANDS:
+        lines.extend(_row(f"{command.name} {command.arguments}".strip(), command.help, 28))
+    return "\n".join(lines)
+
+
+def full_help() -> str:
+    """Both, as ``%ante help`` and ``%ante?`` show it."""
+    return f"{line_help()}\n\n{cell_help()}"
+
+
+def _row(left: str, text: str, width: int) -> list[str]:
+    wrapped = textwrap.wrap(text, 96 - width)
+    rows = (
+        [f"  {left:<{width}}{wrapped[0]}"]
+        if len(left) < width
+        else [f"  {left}", f"  {'':<{width}}{wrapped[0]}"]
+    )
+    return rows + [f"  {'':<{width}}{line}" for line in wrapped[1:]]

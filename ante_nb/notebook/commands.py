@@ -1,0 +1,315 @@
+"""The sub-commands of ``%ante``. Each prints a few lines; what is wrong is raised as one clear line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.errors import AnteError, ConfigError
+from ante_nb.notebook import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ante_nb.notebook.state import KernelState
+
+
+def run(state: KernelState, line: str) -> None:
+    """Run one ``%ante`` line.
+
+    Raises:
+        AnteError: an unknown sub-command, a value that cannot be used.
+    """
+    words = line.split(maxsplit=1)
+    name, rest = (words[0].lower(), words[1].strip() if len(words) > 1 else "") if words else ("status", "")
+    if name in ("-h", "--help"):
+        name = "help"
+    handler = _HANDLERS.get(name)
+    if handler is None:
+        near = difflib.get_close_matches(name, _HANDLERS, n=2)
+        guess = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise ConfigError(
+            f"%ante has no sub-command {name!r}",
+            f"{guess}Known: {', '.join(_HANDLERS)}. A prompt goes into a cell that starts with %%ante.",
+        )
+    handler(state, rest)
+
+
+def choose(state: KernelState, what: str, value: str | None) -> None:
+    """Set one choice of the session layer, checked; ``None`` takes it back.
+
+    Raises:
+        ConfigError: no such provider, level or mode; the choice stays as it was.
+    """
+    from ante_nb.agent.runtime import parse_mode
+
+    choices = state.runtime.choices
+    if value is not None:
+        if what == "provider":
+            value = state.runtime.catalog().provider(value).id
+        elif what == "thinking":
+            from ante_nb.providers.thinking import parse_level
+
+            value = parse_level(value)
+        elif what == "mode":
+            value = parse_mode(value)
+            if value == "yolo" and state.runtime.settings().forbid_yolo:
+                raise ConfigError("the administrator of this machine forbids yolo", "Use strict or auto.")
+    if what == "provider" and value != choices.provider:
+        # A model belongs to the provider it was chosen for.
+        choices.model = None
+    setattr(choices, what, value)
+    state.runtime.changed()
+
+
+def _print(text: str = "") -> None:
+    from ante_nb.notebook.render.allowlist import visible
+    from ante_nb.redact import redact
+
+    print(visible(redact(text)))
+
+
+def _rows(rows: list[tuple[str, str]]) -> None:
+    width = max((len(left) for left, _ in rows), default=0)
+    for left, right in rows:
+        _print(f"{left:<{width}}  {right}".rstrip())
+
+
+# --------------------------------------------------------------------------------------- sub-commands
+
+
+def _status(state: KernelState, rest: str) -> None:
+    runtime = state.runtime
+    settings = runtime.settings()
+    rows: list[tuple[str, str]] = []
+    try:
+        choice = runtime.choose(settings=settings)
+    except AnteError as error:
+        rows.append(("not ready:", str(error)))
+    else:
+        source = choice.sources
+        rows += [
+            ("provider", f"{choice.provider.id}  ({source.get('provider', '')})"),
+            ("model", f"{choice.model.id or choice.model.display_name}  ({source.get('model', '')})"),
+            (
+                "thinking",
+                f"{choice.thinking or 'default'}  ({source.get('thinking', 'not set: nothing is sent')})",
+            ),
+            ("base URL", f"{choice.base_url or '-'}  ({source.get('base_url', '')})"),
+            ("credential", source.get("credential", "none needed")),
+        ]
+        rows += [("note", text) for text in choice.notices]
+    mode, mode_source = runtime.mode(None, settings)
+    session = runtime.session
+    rows += [
+        ("mode", f"{mode}  ({mode_source})"),
+        ("session", f"{session.id}, {session.turns} turn{'s' * (session.turns != 1)}"),
+        ("working directory", str(Path.cwd())),
+    ]
+    if state.notebook_path is not None:
+        rows.append(("notebook", str(state.notebook_path)))
+    _rows(rows)
+    for problem in _problems(state):
+        _print(problem)
+    _print(f"sub-commands: {', '.join(_HANDLERS)}   (`%ante help`)")
+
+
+def _problems(state: KernelState) -> list[str]:
+    lines = list(state.runtime.settings().problems)
+    report = state.runtime.catalog().report()
+    return [*lines, report] if report else lines
+
+
+def _provider(state: KernelState, rest: str) -> None:
+    if rest:
+        choose(state, "provider", _value(rest))
+        _chosen(state)
+        return
+    runtime = state.runtime
+    rows = []
+    for provider in runtime.catalog().providers.values():
+        if provider.alias_of is None:
+            rows.append((provider.id, f"{provider.display_name}; {_how(state, provider)}"))
+    _rows(rows)
+
+
+def _how(state: KernelState, provider: Any) -> str:
+    try:
+        found = state.runtime.keys.find(provider, os.environ)
+    except AnteError as error:
+        return str(error)
+    if found is not None:
+        return f"ready: {found.source}"
+    if provider.auth is None:
+        return "no authentication needed"
+    keys = " or ".join(provider.auth.env_keys)
+    return f"no key ({keys})" if keys else "not signed in"
+
+
+def _model(state: KernelState, rest: str) -> None:
+    if rest:
+        choose(state, "model", _value(rest))
+        _chosen(state)
+        return
+    runtime = state.runtime
+    try:
+        choice = runtime.choose()
+    except AnteError as error:
+        _print(str(error))
+        return
+    if choice.provider.id == "local":
+        _local_models()
+        return
+    rows = []
+    for model_id in choice.provider.models:
+        spec = runtime.catalog().model_for(choice.provider.id, model_id)
+        context = f"{spec.context_limit:,} tokens of context" if spec.context_limit else "context unknown"
+        retired = f"; retires on {spec.retires_on}" if spec.retires_on else ""
+        rows.append((f"{'*' if model_id == choice.model.id else ' '} {model_id}", context + retired))
+    _rows(rows or [(f"* {choice.model.id}", "this provider takes any model id")])
+
+
+def _local_models() -> None:
+    from ante_nb.local import find_models
+
+    models = find_models()
+    if not models:
+        _print("no GGUF model was found: put one in ~/.ante/models, then `%ante model NAME`")
+    _rows([(model.id, f"{model.size / 1e6:,.0f} MB  {model.path}") for model in models])
+
+
+def _thinking(state: KernelState, rest: str) -> None:
+    if rest:
+        choose(state, "thinking", _value(rest))
+    try:
+        choice = state.runtime.choose()
+    except AnteError:
+        _print(f"thinking: {state.runtime.choices.thinking or 'default'}")
+        return
+    from ante_nb.providers.thinking import levels_of
+
+    levels = ", ".join(levels_of(choice.model)) or "none: this model has no thinking control"
+    _print(f"thinking: {choice.thinking or 'default'}   ({choice.model.id} has {levels})")
+
+
+def _mode(state: KernelState, rest: str) -> None:
+    if rest:
+        choose(state, "mode", _value(rest))
+    mode, source = state.runtime.mode(None, state.runtime.settings())
+    meaning = {
+        "strict": "reading is allowed, changing and running asks",
+        "auto": "all but dangerous or unknown calls are allowed",
+        "yolo": "everything is allowed without asking",
+    }[mode]
+    _print(f"mode: {mode} ({source}): {meaning}")
+
+
+def _value(rest: str) -> str | None:
+    return None if rest.lower() in ("default", "unset", "-") else rest
+
+
+def _chosen(state: KernelState) -> None:
+    try:
+        choice = state.runtime.choose()
+    except AnteError as error:
+        _print(f"chosen, but not ready: {error}")
+        return
+    _print(f"{choice.provider.id} / {choice.model.id or choice.model.display_name}")
+    for text in choice.notices:
+        _print(text)
+
+
+def _save(state: KernelState, rest: str) -> None:
+    from ante_nb.settings import save
+
+    choices = state.runtime.choices
+    changes: dict[str, Any] = {
+        key: value for key in ("provider", "model", "thinking") if (value := getattr(choices, key))
+    }
+    if choices.mode:
+        if choices.mode == "yolo":
+            _print("yolo is never saved; the mode in settings.json stays as it is")
+        else:
+            changes["permission_mode"] = choices.mode
+    if not changes:
+        _print("nothing to save: no provider, model, thinking level or mode was chosen in this session")
+        return
+    path = save(changes)
+    _print(f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
+
+
+def _reset(state: KernelState, rest: str) -> None:
+    state.runtime.reset()
+    _print(f"new session {state.runtime.session.id}; your variables and files are untouched")
+
+
+def _usage(state: KernelState, rest: str) -> None:
+    session = state.runtime.session
+    usage = session.usage
+    cost = f"${session.cost:.4f}" + ("" if session.cost_known else " and what has no known price")
+    _rows(
+        [
+            ("session", session.id),
+            ("turns", str(session.turns)),
+            (
+                "input",
+                f"{usage.input:,} tokens ({usage.cache_read:,} read from cache, {usage.cache_write:,} written)",
+            ),
+            ("output", f"{usage.output:,} tokens ({usage.reasoning:,} reasoning)"),
+            ("cost", cost if session.cost or session.cost_known else "unknown"),
+        ]
+    )
+
+
+def fix_prompt(state: KernelState, words: str) -> str:
+    """The prompt of ``%ante fix``: the last error with the cell that raised it.
+
+    Raises:
+        ConfigError: no cell has failed.
+    """
+    import traceback
+
+    failure = state.last_failure
+    if failure is None:
+        raise ConfigError("no cell has failed in this kernel", "Run the cell that fails, then `%ante fix`.")
+    frames = failure.error.__traceback__
+    # The first frames are IPython's own.
+    while frames is not None and "IPython" in frames.tb_frame.f_code.co_filename and frames.tb_next:
+        frames = frames.tb_next
+    trace = "".join(traceback.format_exception(type(failure.error), failure.error, frames, limit=-12))
+    request = words or "Find out why this cell fails and say how to fix it."
+    return f"{request}\n\nThe cell:\n```python\n{failure.source.rstrip()}\n```\n\nThe error:\n```\n{trace.rstrip()[-8000:]}\n```"
+
+
+def _fix(state: KernelState, rest: str) -> None:
+    from ante_nb import magics
+
+    magics.run_fix_blocking(state.shell, rest)
+
+
+def _doctor(state: KernelState, rest: str) -> None:
+    from ante_nb.notebook.doctor import report
+
+    for ok, what, hint in report(state):
+        _print(f"{'ok ' if ok else '-- '} {what}" + (f"\n      {hint}" if hint and not ok else ""))
+
+
+def _help(state: KernelState, rest: str) -> None:
+    print(arguments.full_help())
+
+
+_HANDLERS: dict[str, Callable[[Any, str], None]] = {
+    "status": _status,
+    "provider": _provider,
+    "model": _model,
+    "thinking": _thinking,
+    "mode": _mode,
+    "save": _save,
+    "reset": _reset,
+    "usage": _usage,
+    "fix": _fix,
+    "doctor": _doctor,
+    "help": _help,
+}

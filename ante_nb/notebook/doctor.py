@@ -1,0 +1,104 @@
+"""``%ante doctor``: what is found, what is missing, what to type."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from ante_nb import __version__, paths
+from ante_nb.errors import AnteError
+
+if TYPE_CHECKING:
+    from ante_nb.notebook.state import KernelState
+
+Line = tuple[bool, str, str]
+"""Whether it is all right, what it is, and what to do if it is not."""
+
+
+def report(state: KernelState) -> list[Line]:
+    """Everything worth knowing when something does not work."""
+    lines: list[Line] = [(True, f"ante_nb {__version__}, Python {sys.version.split()[0]}", "")]
+    lines += _packages()
+    lines += _home()
+    settings = state.runtime.settings()
+    where = paths.display(settings.path or paths.settings())
+    if settings.problems:
+        lines += [(False, f"settings: {problem}", f"Correct {where}.") for problem in settings.problems]
+    else:
+        lines.append(
+            (True, f"settings: {where}" + ("" if paths.settings().exists() else " (not there; defaults)"), "")
+        )
+    catalog = state.runtime.catalog()
+    problem = catalog.report()
+    lines.append(
+        (
+            problem is None,
+            problem or f"catalog: {len(catalog.providers)} providers, {len(catalog.models)} models",
+            "",
+        )
+    )
+    ready = []
+    for provider in catalog.providers.values():
+        try:
+            found = state.runtime.keys.find(provider, os.environ)
+        except AnteError as error:
+            lines.append((False, f"{provider.id}: {error.message}", error.hint or ""))
+            continue
+        if found is not None and provider.alias_of is None:
+            ready.append(f"{provider.id} ({found.source})")
+    lines.append(
+        (
+            bool(ready),
+            f"keys: {', '.join(ready) or 'none found'}",
+            "Set a variable like ANTHROPIC_API_KEY before the kernel starts, or use --provider local.",
+        )
+    )
+    from ante_nb.local import doctor
+
+    lines += doctor(settings)
+    try:
+        choice = state.runtime.choose()
+        lines.append(
+            (
+                True,
+                f"a prompt would go to {choice.provider.id} / {choice.model.id or choice.model.display_name}",
+                "",
+            )
+        )
+    except AnteError as error:
+        lines.append((False, error.message, error.hint or ""))
+    return lines
+
+
+def _packages() -> list[Line]:
+    lines: list[Line] = []
+    for name in ("ipykernel", "ipython", "ipywidgets", "anywidget", "httpx2"):
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            lines.append((False, f"{name} is not installed", f"%pip install {name}"))
+            continue
+        bad = name == "ipykernel" and found.startswith(("7.0", "7.1", "7.2", "7.3"))
+        lines.append(
+            (
+                not bad,
+                f"{name} {found}",
+                "This ipykernel dies after a few interrupts: %pip install -U 'ipykernel>=7.4' and restart the kernel.",
+            )
+        )
+    import shutil
+
+    rg = shutil.which("rg")
+    lines.append((True, f"ripgrep: {rg or 'not there, the slower built-in search is used'}", ""))
+    return lines
+
+
+def _home() -> list[Line]:
+    home = paths.home()
+    usable = os.access(home if home.exists() else home.parent, os.W_OK)
+    return [
+        (usable, f"home: {home}", "It cannot be written: set ANTE_HOME to a directory of yours."),
+        (True, f"log: {paths.logs()}/ante.{os.getpid()}.log.*", ""),
+    ]

@@ -1,0 +1,80 @@
+"""One :class:`KernelState` per kernel: what magics, widgets and the kernel share, none holds a copy."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.runtime import Runtime
+
+if TYPE_CHECKING:
+    from ante_nb.agent.host import ApprovalPresenter
+
+
+@dataclass(slots=True)
+class Failure:
+    """The last cell that ended in an error: its source and the error."""
+
+    source: str
+    error: BaseException
+
+
+@dataclass(slots=True, weakref_slot=True)
+class KernelState:
+    """The state of one kernel.
+
+    ``presenters`` are asked in order which of them can get an approval answered now; stdin is the last.
+    """
+
+    shell: Any
+    runtime: Runtime = field(default_factory=Runtime)
+    presenters: list[ApprovalPresenter] = field(default_factory=list)
+    last_failure: Failure | None = None
+    in_tool: bool = False
+    """Whether code of the Python tool runs now; a turn must not start inside of it."""
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether a Jupyter kernel runs the shell (else: IPython in a terminal)."""
+        return getattr(self.shell, "kernel", None) is not None
+
+    @property
+    def notebook_path(self) -> Path | None:
+        """The running notebook's file, as far as the front end tells it."""
+        told = os.environ.get("JPY_SESSION_NAME") or self.shell.user_ns.get("__vsc_ipynb_file__")
+        if not isinstance(told, str) or not told.endswith(".ipynb"):
+            return None
+        return Path(told).absolute()
+
+    @property
+    def cell_id(self) -> str | None:
+        """The id of the running cell, where the front end sends one."""
+        if not self.is_kernel:
+            return None
+        try:
+            found = self.shell.get_parent().get("metadata", {}).get("cellId")
+        except Exception:
+            return None
+        return found if isinstance(found, str) and found else None
+
+    def note_result(self, result: Any) -> None:
+        """``post_run_cell`` hook: remember the last failure, for ``%ante fix``."""
+        error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
+        source = getattr(getattr(result, "info", None), "raw_cell", None) or ""
+        own = source.lstrip().startswith(("%%ante", "%ante"))
+        if error is not None and not own and not isinstance(error, KeyboardInterrupt):
+            self.last_failure = Failure(source, error)
+
+
+_states: weakref.WeakKeyDictionary[Any, KernelState] = weakref.WeakKeyDictionary()
+
+
+def kernel_state(shell: Any) -> KernelState:
+    """The state of the kernel that ``shell`` belongs to; made on first use."""
+    state = _states.get(shell)
+    if state is None:
+        state = _states[shell] = KernelState(shell)
+    return state

@@ -1,0 +1,47 @@
+"""Rewrites a ``%%ante`` cell into an awaited call, before IPython makes a (synchronous) magic call of it.
+
+IPython has no asynchronous magics. A cleanup transformer runs before the cell-magic transform, so that
+IPython sees a cell with a top-level ``await``. The prompt travels as a string literal: no ``{}``, ``$``,
+``%`` or trailing ``?`` in it means anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CELL = re.compile(r"%%ante(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r?\n|\Z)")
+_FIX = re.compile(r"%ante[ \t]+fix(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r?\n|\Z)")
+_CALL = "await __import__('ante_nb.magics').magics"
+
+
+class PromptTransformer:
+    """The transformer for one shell: called with the lines of a cell, line ends included."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        return rewrite(lines) if can_await(self._shell) else lines
+
+
+def rewrite(lines: list[str]) -> list[str]:
+    """A prompt cell as an awaited call; any other cell as it is."""
+    start = next((number for number, line in enumerate(lines) if line.strip()), None)
+    if start is None:
+        return lines
+    found = _CELL.fullmatch(lines[start])
+    if found:
+        body = "".join(lines[start + 1 :])
+        return [f"{_CALL}.run_cell({found['line'] or ''!r}, {body!r})\n"]
+    found = _FIX.fullmatch(lines[start])
+    if found and not any(line.strip() for line in lines[start + 1 :]):
+        return [f"{_CALL}.run_fix({found['line'] or ''!r})\n"]
+    return lines
+
+
+def can_await(shell: Any) -> bool:
+    """Whether ``shell`` awaits a cell with a top-level ``await`` on an asyncio loop (``%autoawait``)."""
+    runner = getattr(shell, "loop_runner", None)
+    name = runner if isinstance(runner, str) else getattr(runner, "__name__", "")
+    return bool(getattr(shell, "autoawait", False)) and "asyncio" in name
