@@ -551,3 +551,32 @@ def test_wires_by_style() -> None:
     assert wire_for("OpenAiCompatible").style == "OpenAiCompatible"
     with pytest.raises(e.ConfigError, match="not there yet"):
         wire_for("Telegraph")
+
+
+# ------------------------------------------------------------------------------------------------ proxies
+
+
+async def test_a_proxy_of_the_environment_is_used(
+    server: ChatServer, providers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.origin)
+    assert last(await collect(providers(base="http://models.example/v1"))).text == "echo: hi"
+    assert server.requests[-1].path == "http://models.example/v1/chat/completions"
+
+
+async def test_no_proxy_for_this_machine(
+    server: ChatServer, providers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    for base in (server.url, server.url.replace("127.0.0.1", "localhost")):
+        assert last(await collect(providers(base=base))).text == "echo: hi"
+
+
+async def test_a_proxy_that_refuses_is_named(
+    server: ChatServer, providers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.origin)  # it knows no CONNECT
+    with pytest.raises(e.NetworkError, match="proxy") as caught:
+        await collect(providers(base="https://models.example/v1"))
+    assert "HTTPS_PROXY" in str(caught.value)
