@@ -117,6 +117,8 @@ class Quirks:
     parallel_tool_calls: bool = False
     """Say so in the request, where the default is one call at a time (llama.cpp)."""
     cache_control: bool = False
+    interleaved_thinking: bool = False
+    """Ask by beta header for thinking between tool calls on models with a thinking budget (Anthropic)."""
     prompt_cache_key: bool = False
     """Send a per-session cache key (OpenAI)."""
     session_headers: tuple[str, ...] = ()

@@ -94,6 +94,11 @@ class AnthropicDecoder:
     def finished(self) -> bool:
         return self._finished
 
+    @property
+    def ended(self) -> bool:
+        """Whether the terminal marker was seen."""
+        return self._finished or self._stop is not None
+
     # ------------------------------------------------------------------------------------------ input
 
     def feed(self, event: WireEvent) -> Sequence[StreamEvent]:

@@ -29,6 +29,7 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif")
 
+_STYLES = ("gemini_level", "gemini_budget")
 _NUMBER = re.compile(r"gemini-(\d+)")
 
 
@@ -102,7 +103,10 @@ def _thinking(request: Request, model: ModelSpec, provider: ProviderSpec) -> dic
         elif value is not None and control.style == "gemini_budget":
             config["thinkingBudget"] = int(value)
             summaries = summaries and value != 0  # refused beside a budget of none
-    if config or provider.thinking_display in ("concise", "detailed"):
+    # Without a level the model thinks as it likes; its summaries still have to be asked for, but only of
+    # a model that thinks: older ones refuse the field.
+    thinks = (control is not None and control.style in _STYLES) or "gemini-3" in model.id
+    if config or (thinks and provider.thinking_display in ("concise", "detailed")):
         config["includeThoughts"] = summaries
     return config
 

@@ -24,6 +24,9 @@ STYLE = "AnthropicMessage"
 VERSION = "2023-06-01"
 """The version that the gateways implement too; under 2026-10-21 sampling parameters are gone."""
 
+INTERLEAVED = "interleaved-thinking-2025-05-14"
+"""https://platform.claude.com/docs/en/build-with-claude/extended-thinking, "Interleaved thinking"."""
+
 
 class AnthropicMessagesWire:
     """Encodes and decodes Anthropic Messages; see :class:`~ante_nb.providers.wires.base.Wire`."""
@@ -41,7 +44,20 @@ class AnthropicMessagesWire:
         return urlunsplit(parts._replace(path=f"{path}/messages"))
 
     def headers(self, request: Request, model: ModelSpec, provider: ProviderSpec) -> dict[str, str]:
-        return {"anthropic-version": VERSION}
+        """The version, and the beta that lets a model with a thinking budget think between tool calls.
+
+        Adaptive models do so by themselves; gateways may refuse betas, so ``Quirks.interleaved_thinking``
+        says who takes it.
+        """
+        headers = {"anthropic-version": VERSION}
+        control = model.thinking_control
+        thinks = (request.thinking or model.thinking or "min") != "min"
+        budget = control is not None and control.style == "anthropic_budget"
+        if provider.quirks.interleaved_thinking and budget and thinks:
+            configured = {name.lower(): value for name, value in provider.http_headers.items()}
+            betas = [*filter(None, [configured.get("anthropic-beta")]), INTERLEAVED]
+            headers["anthropic-beta"] = ",".join(betas)
+        return headers
 
     def encode(
         self, request: Request, model: ModelSpec, provider: ProviderSpec, *, stream: bool
@@ -62,8 +78,9 @@ class AnthropicMessagesWire:
             MalformedResponseError: the body is no message.
         """
         decoder = AnthropicDecoder(model, provider)
-        if not isinstance(body.get("content"), list):
-            if isinstance(body.get("error"), dict):
+        content = body.get("content") if isinstance(body, dict) else None
+        if not isinstance(content, list):
+            if isinstance(body, dict) and isinstance(body.get("error"), dict):
                 decoder.feed(WireEvent("error", body))
             raise malformed("something that is no message", provider, decoder.partial())
         events = list(decoder.feed(WireEvent("message_start", {"type": "message_start", "message": body})))

@@ -62,7 +62,10 @@ class GeminiWire:
             MalformedResponseError: the body is no answer of this wire.
         """
         decoder = GeminiDecoder(model, provider)
-        events = list(decoder.feed(WireEvent("", body)))
+        events: list[StreamEvent] = []
+        whole: Any = body
+        for piece in whole if isinstance(whole, list) else [whole]:  # a list: a stream without alt=sse
+            events += decoder.feed(WireEvent("", piece))
         if not decoder.ended:
             raise malformed("an answer without an end", provider, decoder.partial())
         return [*events, *decoder.close()]

@@ -239,7 +239,7 @@ def assert_interrupted_before_the_marker(body: bytes, seed: int) -> None:
                 events += decoder.feed(event)
             with pytest.raises(StreamInterruptedError) as caught:
                 decoder.close()
-            assert not decoder.finished
+            assert not decoder.finished and not decoder.ended
             assert "done" not in {type(event).__name__.lower() for event in events}
             assert caught.value.partial is not None
             streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -435,9 +435,9 @@ def test_a_whole_message_decodes_to_the_same() -> None:
 def test_a_whole_answer_that_is_none() -> None:
     with pytest.raises(OverloadedError):
         wire.decode_complete({"type": "error", "error": {"type": "overloaded_error"}}, SONNET, PROVIDER)
-    for body in ({}, {"content": "text"}, {"choices": []}):
+    for body in ({}, {"content": "text"}, {"choices": []}, [], "text"):
         with pytest.raises(MalformedResponseError):
-            wire.decode_complete(body, SONNET, PROVIDER)
+            wire.decode_complete(body, SONNET, PROVIDER)  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------------- the recorded streams
@@ -915,6 +915,25 @@ def test_url(base: str, url: str) -> None:
 def test_headers() -> None:
     assert wire.headers(Request(()), SONNET, PROVIDER) == {"anthropic-version": "2023-06-01"}
     assert wire.style == PROVIDER.wire_style
+
+
+@pytest.mark.parametrize(
+    ("model", "level", "configured", "beta"),
+    [
+        (HAIKU, "high", {}, "interleaved-thinking-2025-05-14"),
+        (HAIKU, "high", {"Anthropic-Beta": "a-1"}, "a-1,interleaved-thinking-2025-05-14"),
+        (HAIKU, None, {}, None),
+        (HAIKU, "min", {}, None),
+        (SONNET, "high", {}, None),
+    ],
+)
+def test_the_beta_for_thinking_between_calls(
+    model: ModelSpec, level: Any, configured: dict[str, str], beta: str | None
+) -> None:
+    quirks = Quirks(interleaved_thinking=True)
+    provider = ProviderSpec("a", "A", "AnthropicMessage", http_headers=configured, quirks=quirks)
+    assert wire.headers(Request((), thinking=level), model, provider).get("anthropic-beta") == beta
+    assert "anthropic-beta" not in wire.headers(Request((), thinking=level), model, GATEWAY)
 
 
 # ----------------------------------------------------------------------------------------- any input

@@ -187,7 +187,7 @@ def assert_interrupted_before_the_marker(body: bytes, seed: int) -> None:
                 events += decoder.feed(event)
             with pytest.raises(StreamInterruptedError) as caught:
                 decoder.close()
-            assert not decoder.finished
+            assert not decoder.finished and not decoder.ended
             assert "done" not in {type(event).__name__.lower() for event in events}
             assert caught.value.partial is not None
             streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -377,12 +377,17 @@ def test_a_whole_answer_decodes_to_the_same() -> None:
     assert events[-1] == run(sse(body)).done
 
 
+def test_a_stream_that_came_as_one_list() -> None:
+    pieces = [event.data for event in wire_events([SIGNED_TEXT])]
+    assert wire.decode_complete(pieces, PRO, PROVIDER)[-1] == run(SIGNED_TEXT).done  # type: ignore[arg-type]
+
+
 def test_a_whole_answer_that_is_none() -> None:
     with pytest.raises(OverloadedError):
         wire.decode_complete({"error": {"code": 503, "status": "UNAVAILABLE"}}, PRO, PROVIDER)
     with pytest.raises(ContentFilterError):
         wire.decode_complete({"promptFeedback": {"blockReason": "SAFETY"}}, PRO, PROVIDER)
-    for body in ({}, {"candidates": []}, {"choices": []}):
+    for body in ({}, {"candidates": []}, {"choices": []}, []):
         with pytest.raises(MalformedResponseError):
             wire.decode_complete(body, PRO, PROVIDER)
 
@@ -696,6 +701,7 @@ def test_thinking_levels(model: ModelSpec, level: Any, config: dict[str, Any] | 
         ("off", "high", {"thinkingLevel": "high", "includeThoughts": False}),
         ("off", None, None),
         ("concise", None, {"includeThoughts": True}),
+        ("detailed", None, {"includeThoughts": True}),
         ("detailed", "high", {"thinkingLevel": "high", "includeThoughts": True}),
     ],
 )
@@ -703,6 +709,13 @@ def test_thinking_display(display: Any, level: Any, config: dict[str, Any] | Non
     provider = ProviderSpec("g", "G", "Gemini", thinking_display=display)
     body = validate(encode(Message.user("x"), provider=provider, thinking=level))
     assert body.get("generationConfig", {}).get("thinkingConfig") == config
+
+
+def test_models_that_do_not_think_are_not_asked_for_thoughts() -> None:
+    provider = ProviderSpec("g", "G", "Gemini", thinking_display="detailed")
+    assert "generationConfig" not in encode(
+        Message.user("x"), model=ModelSpec("gemma-3-27b-it"), provider=provider
+    )
 
 
 @pytest.mark.parametrize(
