@@ -179,7 +179,7 @@ class Card:
             and DATA_IMAGE.fullmatch(source)
         ]
         html = _block(body + "".join(pictures), label=f"Tool call {self.call.name}")
-        head = f"[{self.call.name}] {about}" + (f" ({note})" if note else "")
+        head = " ".join(part for part in (f"[{self.call.name}]", about, f"({note})" if note else "") if part)
         lines = [head, *(f"  {line}" for line in plain.rstrip().split("\n") if plain.strip())]
         lines += [f"  [image {image.media_type}]" for image in self._images()]
         return html, visible("\n".join(lines) + "\n")

@@ -19,7 +19,7 @@ __all__ = ["code_html"]
 MAX_COLOURED = 20_000
 """Characters; longer code stays plain (time to lex, size of the notebook)."""
 
-_MAX_GROWTH = 2.2
+_MAX_GROWTH = 1.9
 """Markup added per character of code; denser code loses its numbers and names, then all colour.
 
 A span costs 37 bytes. The bound keeps a finished answer near four times its Markdown on the wire, twin
@@ -105,7 +105,7 @@ def code_html(code: str, label: str = "", *, colour: bool = True) -> str:
     lexer = _lexer(language) if language and colour and len(code) <= MAX_COLOURED else None
     if lexer is not None:
         pieces = _pieces(code, lexer)
-        limit = len(body) + 150 + _MAX_GROWTH * len(code)
+        limit = len(body) + 400 + _MAX_GROWTH * len(code)
         if "".join(text for _, text in pieces) == code:
             for kinds in _CHOICES:
                 used = {kind for kind, _ in pieces if kind in kinds and kind is not None}

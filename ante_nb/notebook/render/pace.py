@@ -66,7 +66,7 @@ class Pace:
         """Bytes per second that updates may cost: the limit less what finished text costs."""
         limit = max(_LIMIT, _RATIO * self.rate)
         final = self._bytes / self._characters
-        return max(limit - final * self.rate, 0.6 * self.rate, 3_000.0)
+        return max(limit - final * self.rate, 0.5 * self.rate, 2_500.0)
 
     def spent(self, size: int, now: float) -> None:
         """An update of ``size`` bytes of data was published."""

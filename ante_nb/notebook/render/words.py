@@ -35,6 +35,8 @@ def seconds_words(seconds: float) -> str:
 
 def headline(call: ToolCall, limit: int = 120) -> str:
     """What a call is about in one line: its main argument."""
+    if call.name == "TodoWrite":
+        return ""
     for name in _MAIN:
         value = call.arguments.get(name)
         if isinstance(value, str) and value.strip():
