@@ -9,8 +9,10 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.chat_server import Reply, text
+
 if TYPE_CHECKING:
-    from support.chat_server import ChatServer
+    from support.chat_server import ChatServer, Recorded
     from support.kernel import Kernel, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,21 +106,30 @@ def words_of(message: dict[str, Any]) -> str:
     return "".join(item.get("text", "") for item in content)
 
 
+def echo(request: Recorded) -> Reply:
+    """Answers with what the person typed: the last text of the last user message."""
+    content = next(m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user")
+    typed = content if isinstance(content, str) else content[-1]["text"]
+    # The first message of a conversation also says where and when it takes place.
+    return Reply(text("echo: " + typed.partition("\n\n<environment>")[0]))
+
+
 class Ante:
     """A kernel with the extension loaded, and the server that answers its prompts."""
 
     def __init__(self, kernel: Kernel, server: ChatServer, cwd: Path) -> None:
         self.kernel = kernel
         self.server = server
+        server.handler = echo
         self.cwd = cwd
 
-    def prompt(self, text: str, flags: str = "", timeout: float = 60, **options: Any) -> Outcome:
+    def prompt(self, words: str, flags: str = "", timeout: float = 60, **options: Any) -> Outcome:
         """Run a ``%%ante`` cell to its end."""
-        return self.kernel.run(f"%%ante {flags}\n{text}", timeout, **options)
+        return self.kernel.run(f"%%ante {flags}\n{words}", timeout, **options)
 
-    def start(self, text: str, flags: str = "", **options: Any) -> Outcome:
+    def start(self, words: str, flags: str = "", **options: Any) -> Outcome:
         """Start a ``%%ante`` cell and return."""
-        return self.kernel.start(f"%%ante {flags}\n{text}", **options)
+        return self.kernel.start(f"%%ante {flags}\n{words}", **options)
 
     def turn(self, attribute: str, name: str = "_ante") -> Any:
         """A plain value of the last turn: ``turn("status")``."""

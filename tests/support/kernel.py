@@ -161,7 +161,10 @@ class Kernel:
             spec = self.manager.kernel_spec
             assert spec is not None
             spec.argv = command
-        self.manager.start_kernel(cwd=str(self.cwd), env=self._env, stderr=None)
+        # Its start-up warnings are about remote kernels; this one listens on loopback only.
+        self.manager.start_kernel(
+            cwd=str(self.cwd), env=self._env, stderr=None, extra_arguments=["--log-level=ERROR"]
+        )
         self.client = self.manager.client()
         self.client.start_channels()
         try:
