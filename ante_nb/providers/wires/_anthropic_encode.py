@@ -29,6 +29,9 @@ RESERVED = frozenset(
 DEFAULT_MAX_TOKENS = 8192
 """The field is required; this is asked for where neither the user nor the catalog knows a limit."""
 
+ADAPTIVE_MAX_TOKENS = 32_000
+"""The same for models with adaptive thinking, which share it with the answer; all of them write more."""
+
 MIN_BUDGET = 1024
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
@@ -49,7 +52,10 @@ def encode_request(
     messages = _messages(request.messages, provider, model)
     thinking = _thinking(request, model, provider, max_tokens, messages)
     if max_tokens is None:
-        max_tokens = DEFAULT_MAX_TOKENS + thinking.get("thinking", {}).get("budget_tokens", 0)
+        control = model.thinking_control
+        adaptive = control is not None and control.style == "anthropic_adaptive"
+        max_tokens = ADAPTIVE_MAX_TOKENS if adaptive else DEFAULT_MAX_TOKENS
+        max_tokens += thinking.get("thinking", {}).get("budget_tokens", 0)
     body: dict[str, Any] = {"model": model.id, "max_tokens": max_tokens}
     if stream:
         body["stream"] = True

@@ -802,6 +802,9 @@ def test_output_limits() -> None:
     unknown = ModelSpec("m", thinking_control=HAIKU.thinking_control)
     body = encode(Message.user("x"), model=unknown, thinking="medium")
     assert body["max_tokens"] > body["thinking"]["budget_tokens"] == 8192
+    newer = ModelSpec("m", thinking_control=SONNET.thinking_control)
+    assert encode(Message.user("x"), model=newer)["max_tokens"] == 32_000
+    assert encode(Message.user("x"), model=ModelSpec("m"))["max_tokens"] == 8192
     assert (
         encode(Message.user("x"), model=ModelSpec("m", max_tokens=99, output_limit=999))["max_tokens"] == 99
     )
