@@ -19,6 +19,8 @@ for entry in (str(GUARD), str(TESTS)):
 
 import netguard  # noqa: E402  (found on the path set above)
 
+pytest.register_assert_rewrite("support.ante", "support.kernel")
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

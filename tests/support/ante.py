@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import random
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,10 @@ def echo(request: Recorded) -> Reply:
     """Answers with what the person typed: the last text of the last user message."""
     content = next(m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user")
     typed = content if isinstance(content, str) else content[-1]["text"]
-    # The first message of a conversation also says where and when it takes place.
-    return Reply(text("echo: " + typed.partition("\n\n<environment>")[0]))
+    # The first message of a conversation also says where and when it takes place, and a prompt that was
+    # never answered comes in one message with the next.
+    typed = re.sub(r"\n*<environment>.*?</environment>", "", typed, flags=re.DOTALL)
+    return Reply(text("echo: " + typed.rpartition("\n\n")[2]))
 
 
 class Ante:
