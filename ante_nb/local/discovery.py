@@ -203,6 +203,7 @@ def choose(
     path = Path(wanted).expanduser()
     if path.exists() or "/" in wanted.rstrip("/") or os.sep in wanted:
         exact = [model for model in models if model.id == wanted]
+        exact += [model for model in models if model.path.resolve() == path.resolve()]
         return exact[0] if exact else _from_path(path)
     for fits in _ways(wanted.casefold().removesuffix(".gguf")):
         hits = [model for model in models if fits(model.id.casefold())]

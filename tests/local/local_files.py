@@ -43,7 +43,9 @@ def gguf(
         "tokenizer.ggml.tokens": ["a", "b", "c"],
         **(keys or {}),
     }
-    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(fields) if key_count is None else key_count)
+    out = b"GGUF" + struct.pack(
+        "<IQQ", version, len(tensors), len(fields) if key_count is None else key_count
+    )
     out += b"".join(text(key) + value(item) for key, item in fields.items())
     offset = 0
     for name, shape in tensors:

@@ -119,14 +119,24 @@ def test_options(tmp_path: Path) -> None:
                 "model_directory": "/models",
                 "last_model": "Old",
                 "llama_cpp": {"binaries": {"server": "/bin/ls"}},
-                "model_preferences": {"Old": {"context_window": 4096, "temperature": 0.5, "extra_args": ["-fa"]}},
+                "model_preferences": {
+                    "Old": {"context_window": 4096, "temperature": 0.5, "extra_args": ["-fa"]}
+                },
             }
         )
     )
     chosen = options.load({"local": {"exit_idle": 5}}, {"ANTE_OFFLINE_CONTEXT": "9000"}, tmp_path)
-    assert (chosen.model, chosen.context, chosen.llama_server, chosen.exit_idle) == ("Old", 9000, "/bin/ls", 5.0)
+    assert (chosen.model, chosen.context, chosen.llama_server, chosen.exit_idle) == (
+        "Old",
+        9000,
+        "/bin/ls",
+        5.0,
+    )
     assert str(chosen.model_directories[0]) == "/models"
-    assert chosen.preferred("Old", "context_window", int) == 4096 and chosen.preferred("New", "temperature", float) is None
+    assert (
+        chosen.preferred("Old", "context_window", int) == 4096
+        and chosen.preferred("New", "temperature", float) is None
+    )
     with pytest.raises(ConfigError, match="ANTE_OFFLINE_CONTEXT"):
         options.load(None, {"ANTE_OFFLINE_CONTEXT": "many"}, tmp_path)
     with pytest.raises(ConfigError, match=r"local\.threads"):

@@ -80,7 +80,9 @@ def test_unreadable(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_damage_never_gets_through_as_anything_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_damage_never_gets_through_as_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     body = bytearray(gguf())
     for _ in range(data.draw(st.integers(1, 6))):
         body[data.draw(st.integers(4, len(body) - 1))] = data.draw(st.integers(0, 255))

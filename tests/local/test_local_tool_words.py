@@ -37,7 +37,9 @@ def pieces(text: str, cuts: list[int]) -> list[str]:
 
 def test_head_is_stable_and_short() -> None:
     first = Request((Message.user("a"),), system="Be brief.", tools=(READ,))
-    later = Request((Message.user("a"), Message("assistant", (Text("b"),)), Message.user("c")), "Be brief.", (READ,))
+    later = Request(
+        (Message.user("a"), Message("assistant", (Text("b"),)), Message.user("c")), "Be brief.", (READ,)
+    )
     assert system_text(first) == system_text(later)
     before, after = chat(first, system=True), chat(later, system=True)
     assert after[: len(before)] == before
@@ -50,13 +52,17 @@ def test_history_repeats_what_was_generated() -> None:
     call = ToolCall("1", "Read", {"file_path": "a"}, provider_metadata=tag("local", "m", raw=raw))
     other = ToolCall("2", "Read", {"file_path": "ü"})
     results = Message("tool", (ToolResult("1", (Text("x"),)), ToolResult("2", (), is_error=True)))
-    request = Request((Message.user("q"), Message("assistant", (Text("Yes.\n"), call, other)), results), tools=(READ,))
+    request = Request(
+        (Message.user("q"), Message("assistant", (Text("Yes.\n"), call, other)), results), tools=(READ,)
+    )
     _, _, said, heard = chat(request, system=True)
     assert said["content"] == (
         f"Yes.\n<tool_call>\n{raw}\n</tool_call>\n"
         '<tool_call>\n{"name": "Read", "arguments": {"file_path": "ü"}}\n</tool_call>'
     )
-    assert heard["role"] == "user" and heard["content"].startswith("<tool_response>\nx\n</tool_response>\n<tool_response>\nError")
+    assert heard["role"] == "user" and heard["content"].startswith(
+        "<tool_response>\nx\n</tool_response>\n<tool_response>\nError"
+    )
 
 
 def test_schema_is_bare() -> None:
@@ -87,7 +93,9 @@ def heard(text: str, cuts: list[int], **more: Any) -> tuple[Spoken, list[Any]]:
 def test_thinking_and_text_in_any_pieces(cuts: list[int]) -> None:
     spoken, events = heard("<think>\nhm < 3\n</think>\n\nIt is </b> <think> 4.", cuts)
     assert spoken.parts == [Thinking("hm < 3"), Text("\n\nIt is </b> <think> 4.")]
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "\n\nIt is </b> <think> 4."
+    assert (
+        "".join(event.text for event in events if isinstance(event, TextDelta)) == "\n\nIt is </b> <think> 4."
+    )
     assert "".join(event.text for event in events if isinstance(event, ThinkingDelta)) == "\nhm < 3\n"
 
 
@@ -97,7 +105,12 @@ def test_thinking_that_the_prompt_opened() -> None:
     assert heard("  \n", [1])[1] == []
 
 
-@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.data())
+@given(
+    st.recursive(
+        st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    ),
+    st.data(),
+)
 def test_call_arguments_in_any_pieces(value: Any, data: st.DataObject) -> None:
     arguments = {"v": value}
     text = json.dumps({"name": "Read", "arguments": arguments}) + "  "

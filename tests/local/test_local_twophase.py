@@ -17,7 +17,11 @@ from ante_nb.local.twophase import TwoPhase
 from ante_nb.messages import Done, Message, ThinkingDelta, ToolCallDelta, ToolCallEnd, ToolCallStart
 from ante_nb.providers.spec import ModelSpec, ProviderSpec, Request, Secret, ToolSpec
 
-READ = ToolSpec("Read", "Read a file.", {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]})
+READ = ToolSpec(
+    "Read",
+    "Read a file.",
+    {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+)
 LIST = ToolSpec("List", "List files.", {"type": "object", "properties": {}})
 CALL = '{"name": "Read", "arguments": {"path": "a.txt"}}'
 
@@ -110,24 +114,43 @@ async def test_plain_answer(scripted: Scripted) -> None:
     scripted.answers = [["Hel", "lo.", end()]]
     done = last(await run(scripted))
     assert (done.message.text, done.stop_reason) == ("Hello.", "stop")
-    assert done.usage is not None and (done.usage.input, done.usage.cache_read, done.usage.output) == (10, 6, 3)
-    assert scripted.bodies[0]["stop"] == ["<tool_call>", "<|im_end|>"] and "json_schema" not in scripted.bodies[0]
+    assert done.usage is not None and (done.usage.input, done.usage.cache_read, done.usage.output) == (
+        10,
+        6,
+        3,
+    )
+    assert (
+        scripted.bodies[0]["stop"] == ["<tool_call>", "<|im_end|>"]
+        and "json_schema" not in scripted.bodies[0]
+    )
 
 
 async def test_text_then_parallel_calls(scripted: Scripted) -> None:
     other = '{"name": "List", "arguments": {}}'
-    scripted.answers = [["Let me look.\n", TAG], [CALL[:20], CALL[20:], end()], ["\n", TAG], [other, end()], ["Then", end()]]
+    scripted.answers = [
+        ["Let me look.\n", TAG],
+        [CALL[:20], CALL[20:], end()],
+        ["\n", TAG],
+        [other, end()],
+        ["Then", end()],
+    ]
     events = await run(scripted)
     done = last(events)
     assert done.message.text == "Let me look.\n" and done.stop_reason == "tool_calls"
-    assert [(call.name, call.arguments) for call in done.message.tool_calls] == [("Read", {"path": "a.txt"}), ("List", {})]
+    assert [(call.name, call.arguments) for call in done.message.tool_calls] == [
+        ("Read", {"path": "a.txt"}),
+        ("List", {}),
+    ]
     assert [event.index for event in events if isinstance(event, ToolCallStart)] == [1, 2]
     deltas = "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
     assert deltas == '{"path": "a.txt"}{}'
     assert scripted.bodies[1]["prompt"] == "PROMPTLet me look.\n<tool_call>\n"
     assert scripted.bodies[1]["json_schema"]["anyOf"][0]["properties"]["name"] == {"const": "Read"}
     # What the next phase continues is to the byte what the next turn's history says.
-    assert scripted.bodies[3]["prompt"] == f"PROMPTLet me look.\n<tool_call>\n{CALL}\n</tool_call>\n<tool_call>\n"
+    assert (
+        scripted.bodies[3]["prompt"]
+        == f"PROMPTLet me look.\n<tool_call>\n{CALL}\n</tool_call>\n<tool_call>\n"
+    )
 
 
 async def test_a_repeated_call_ends_it(scripted: Scripted) -> None:
@@ -159,12 +182,17 @@ async def test_a_cut_call_is_never_runnable(scripted: Scripted, text: str) -> No
     assert done.stop_reason == "length" and [call.invalid for call in done.message.tool_calls] == [text]
 
 
-@pytest.mark.parametrize("text", ['{"name": "Rm", "arguments": {}}', '{"name": "Read"}', "Sure, I will read it."])
+@pytest.mark.parametrize(
+    "text", ['{"name": "Rm", "arguments": {}}', '{"name": "Read"}', "Sure, I will read it."]
+)
 async def test_a_server_without_its_grammar_is_found_out(scripted: Scripted, text: str) -> None:
     scripted.answers = [[TAG], [text, end()]]
     events = await run(scripted)
     assert [call.invalid for call in last(events).message.tool_calls] == [text]
-    assert [type(event) for event in events if isinstance(event, ToolCallStart | ToolCallEnd)] == [ToolCallStart, ToolCallEnd]
+    assert [type(event) for event in events if isinstance(event, ToolCallStart | ToolCallEnd)] == [
+        ToolCallStart,
+        ToolCallEnd,
+    ]
 
 
 @pytest.mark.parametrize(("choice", "names"), [("required", ["Read", "List"]), ("Read", ["Read"])])
@@ -187,7 +215,10 @@ async def test_no_calls_wanted(scripted: Scripted) -> None:
 
 
 async def test_a_refused_schema_is_loosened_once(scripted: Scripted) -> None:
-    refusal = (400, {"error": {"code": 400, "message": "JSON schema conversion failed", "type": "invalid_request_error"}})
+    refusal = (
+        400,
+        {"error": {"code": 400, "message": "JSON schema conversion failed", "type": "invalid_request_error"}},
+    )
     scripted.answers = [refusal, [CALL, end()]]
     assert last(await run(scripted, tool_choice="Read")).message.tool_calls[0].invalid is None
     assert scripted.bodies[1]["json_schema"]["properties"]["arguments"] == {"type": "object"}
@@ -201,14 +232,18 @@ async def test_a_broken_stream_keeps_what_came(scripted: Scripted) -> None:
     with pytest.raises(e.StreamInterruptedError) as caught:
         await run(scripted)
     assert caught.value.partial is not None and caught.value.partial.text == "Half an ans"
-    scripted.answers = [["Half", {"error": {"code": 500, "message": "context shift failed", "type": "server_error"}}]]
+    scripted.answers = [
+        ["Half", {"error": {"code": 500, "message": "context shift failed", "type": "server_error"}}]
+    ]
     with pytest.raises(e.ServerError):
         await run(scripted)
 
 
 async def test_overflow(scripted: Scripted) -> None:
     message = "request (9001 tokens) exceeds the available context size (8192 tokens), try increasing it"
-    scripted.answers = [(400, {"error": {"code": 400, "message": message, "type": "exceed_context_size_error"}})]
+    scripted.answers = [
+        (400, {"error": {"code": 400, "message": message, "type": "exceed_context_size_error"}})
+    ]
     with pytest.raises(e.ContextOverflowError):
         await run(scripted)
 
