@@ -194,3 +194,28 @@ def test_an_interrupted_read_only_history_is_valid(ante: Ante) -> None:
     check_conversation(ante.last_messages)
     results = {m["tool_call_id"]: words_of(m) for m in ante.last_messages if m["role"] == "tool"}
     assert "content of a" in results["call_r"] and "interrupted" in results["call_s"].lower()
+
+
+@pytest.mark.parametrize("tail", ["import time\ntime.sleep(300)", "while True:\n    pass"])
+def test_an_interrupt_in_a_blocking_ask_ends_the_turn_too(ante: Ante, tail: str) -> None:
+    """``ask()`` blocks the kernel's thread; an interrupt ends the turn there as well, not the tool alone."""
+    code = f"open('started', 'w').write('yes')\n{tail}"
+    ante.server.enqueue(Reply(tool("Python", {"code": code}, id="call_p")))
+    ante.kernel.start("import ante_nb\nante_nb.ask('compute', allow=['Python'])")
+    wait_for_file(ante, "started")
+    ante.kernel.interrupt()
+    outcome = ante.kernel.wait(timeout=30)
+    assert outcome.status == "error" and "interrupted" in outcome.error
+    assert len(ante.server.chats) == 1
+    ante.check_usable()
+    assert any("interrupted" in words_of(m).lower() for m in ante.last_messages if m["role"] == "tool")
+
+
+def test_an_interrupt_in_a_blocking_ask_while_it_streams(ante: Ante) -> None:
+    ante.server.enqueue(Reply(text("Beginning. " + ENDLESS, size=14, delay=0.02)))
+    ante.kernel.start("import ante_nb\nante_nb.ask('talk')")
+    ante.kernel.wait_text("Beginning.")
+    ante.kernel.interrupt()
+    outcome = ante.kernel.wait(timeout=30)
+    assert outcome.status == "error" and "interrupted" in outcome.error
+    ante.check_usable()
