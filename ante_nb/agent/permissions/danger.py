@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -97,12 +98,12 @@ _FORMS: dict[str, tuple[str, ...]] = {
     "jupyter": (r"^server stop", r"^kernelspec (?:remove|uninstall)"),
 }
 _PATTERNS = {name: tuple(re.compile(form) for form in forms) for name, forms in _FORMS.items()}
+_MOST_UNWRAPPED = 40
 _BAD_TARGET = re.compile(
     r"[&]?>>?\|?\s*[\"']?(?:/(?:etc|usr|bin|sbin|boot|lib|sys|proc|dev/(?!null\b|std|tty))|~|\$\{?HOME"
     r"|.*(?:\.bashrc|\.zshrc|\.profile|\.bash_profile|\.ssh/|\.git/|authorized_keys|\.gitconfig|\.netrc))"
 )
 _BAD_ASSIGNMENT = re.compile(r"(?:LD_PRELOAD|LD_LIBRARY_PATH|LD_AUDIT|DYLD_\w+|BASH_ENV|ENV|IFS|PATH)\+?=")
-_FORK_BOMB = re.compile(r"(\S+)\s*\(\)\s*\{[^}]*\1\s*\|\s*\1")
 
 
 def unwrapped(words: list[str]) -> list[list[str]]:
@@ -112,13 +113,17 @@ def unwrapped(words: list[str]) -> list[list[str]]:
     that may be where the command starts is tried: this is used to find harm, never to rule it out.
     """
     found = [words]
-    if words and _name(words[0]) in WRAPPERS | {"sudo", "doas"}:
-        for index, word in enumerate(words[1:], 1):
-            if word and not word.startswith("-") and "=" not in word and not word.isdigit():
-                found.append(words[index:])
-                found += unwrapped(words[index:])[1:]
-                if _name(word) in WRAPPERS or index > 12:
-                    break
+    index = 0
+    # Each wrapper found is looked into in turn; a few words on is far enough for any real command.
+    while index < len(found) < _MOST_UNWRAPPED:
+        argv = found[index]
+        index += 1
+        if argv and _name(argv[0]) in WRAPPERS | {"sudo", "doas"}:
+            for place, word in enumerate(argv[1:12], 1):
+                if word and not word.startswith("-") and "=" not in word and not word.isdigit():
+                    found.append(argv[place:])
+                    if _name(word) in WRAPPERS:
+                        break
     if words and _name(words[0]) == "find":
         for index, word in enumerate(words):
             if word in ("-exec", "-execdir", "-ok", "-okdir"):
@@ -202,4 +207,10 @@ def _piped_code(stages: list[Stage]) -> str | None:
 
 def fork_bomb(command: str) -> bool:
     """Whether a command defines a function that pipes into itself."""
-    return _FORK_BOMB.search(command) is not None
+    compact = "".join(command.split())
+    for found in itertools.islice(re.finditer(r"\(\)\{", compact), 20):
+        body = compact[found.end() :]
+        name = re.split(r"[;&|(){}]", compact[max(0, found.start() - 40) : found.start()])[-1]
+        if name and f"{name}|{name}" in body:
+            return True
+    return False

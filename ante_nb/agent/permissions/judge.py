@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ante_nb.agent.permissions import danger, programs
-from ante_nb.agent.permissions.shell import Shell, Stage, Word, parse
+from ante_nb.agent.permissions.shell import TOO_LONG, UNPARSED, Shell, Stage, Word, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +87,12 @@ def classify(command: str) -> Verdict:
 def judge(command: str) -> Judgement:
     """Take a command apart and judge it. Never raises."""
     shell = parse(command)
+    if TOO_LONG in shell.problems:
+        return Judgement("unknown", TOO_LONG, shell)
     if danger.fork_bomb(command):
         return Judgement("dangerous", "defines a function that multiplies itself", shell)
-    if "it can't be parsed" in shell.problems or "it is too long to judge" in shell.problems:
-        return Judgement("unknown", shell.problems[0], shell)
+    if UNPARSED in shell.problems:
+        return Judgement("unknown", UNPARSED, shell)
     harm = danger.dangerous(shell)
     if harm:
         return Judgement("dangerous", harm, shell)

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-_MOST_CHARS = 20_000
+UNPARSED = "it can't be parsed"
+TOO_LONG = "it is too long to judge"
+# The parser takes seconds over longer nonsense: its error recovery is not linear.
+_MOST_CHARS = 8_000
 _CONTAINERS = frozenset({"program", "list", "pipeline", "subshell", "compound_statement", "negated_command"})
 _JOINTS = frozenset({"|", "&&", "||", ";", "\n", "(", ")", "{", "}", "!"})
 # What bash and the parser both take as one plain word; anything else might be read differently.
@@ -86,18 +89,23 @@ def parse(command: str) -> Shell:
     """Take ``command`` apart. Never raises; the result is shared, so don't change it."""
     shell = Shell()
     if len(command) > _MOST_CHARS:
-        return Shell(problems=["it is too long to judge"], opaque=True)
+        return Shell(problems=[TOO_LONG], opaque=True)
     source = command.encode("utf-8", "surrogatepass")
     root = _parser().parse(source).root_node
+    if len(command.splitlines()) > 400 or command.count(";") + command.count("|") > 400:
+        return Shell(problems=[TOO_LONG], opaque=True)
     if root.has_error:
-        shell.problems.append("it can't be parsed")
+        shell.problems.append(UNPARSED)
         shell.opaque = True
     if _ODD.search(command):
         shell.problems.append("it holds control or invisible characters")
         shell.opaque = True
-    _Walk(source, shell).container(root)
+    try:
+        _Walk(source, shell).container(root)
+    except RecursionError:
+        return Shell(problems=[UNPARSED], opaque=True)
     if not shell.opaque and not _gaps_are_blank(root, source):
-        shell.problems.append("it can't be parsed")
+        shell.problems.append(UNPARSED)
         shell.opaque = True
     if not shell.stages and not shell.problems:
         shell.problems.append("it runs nothing")
@@ -192,7 +200,7 @@ class _Walk:
     def comment(self, node: Node) -> None:
         before = self.source[: node.start_byte]
         if before and (before[-1:] not in (b" ", b"\t", b"\n", b";") or before[-2:-1] == b"\\"):
-            self.problem("it can't be parsed")
+            self.problem(UNPARSED)
             self.shell.opaque = True
 
     def redirect(self, node: Node) -> None:
@@ -243,7 +251,7 @@ class _Walk:
         kind, raw = node.type, self.text(node)
         if kind in ("word", "number", "test_operator") and not node.child_count:
             if not _PLAIN.match(raw):
-                self.problem("it can't be parsed")
+                self.problem(UNPARSED)
                 self.shell.opaque = True
                 return Word(raw, literal=False)
             bare = re.sub(r"\\.", "", raw, flags=re.DOTALL)
@@ -264,7 +272,7 @@ class _Walk:
                 "command_substitution": "it runs a command inside another",
                 "process_substitution": "it runs a command inside another",
                 "ansi_c_string": "it uses an escaped string",
-                "comment": "it can't be parsed",
+                "comment": UNPARSED,
             }.get(kind, "it uses an expansion")
         )
         self.nested(node)

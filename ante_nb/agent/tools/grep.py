@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 4 << 20
 _SECONDS = 60.0
+_CHILD = "import sys; sys.path += sys.argv[1:]; from ante_nb.agent.tools.searcher import main; main()"
 _LINE = re.compile(r"(\d+)([:-])", re.ASCII)
 
 
@@ -102,12 +104,8 @@ async def _search(args: GrepArguments, root: Path, rg: str | None, ctx: ToolCont
     if rg is not None:
         argv = [rg, *_flags(args), "--", args.pattern, str(root)]
     else:
-        package = str(Path(__file__).resolve().parents[3])
-        # -P keeps the working directory, where a json.py may lie, off the module path.
-        code = (
-            f"import sys; sys.path.append({package!r}); from ante_nb.agent.tools.searcher import main; main()"
-        )
-        argv = [sys.executable, "-P", "-c", code]
+        # Isolated, and with our own module path but for the working directory: a json.py may lie there.
+        argv = [sys.executable, "-I", "-c", _CHILD, *_module_path(Path(ctx.host.cwd))]
         request = json.dumps({**args.model_dump(), "root": str(root)}).encode()
     kept = bytearray()
     with tempfile.TemporaryFile() as errors:
@@ -125,6 +123,11 @@ async def _search(args: GrepArguments, root: Path, rg: str | None, ctx: ToolCont
     if ended.timed_out:
         raise ToolError(f"The search took longer than {_SECONDS:g} s.", "Narrow it by path, glob or type.")
     return ended.exit_code, kept.decode("utf-8", "replace"), complaint
+
+
+def _module_path(cwd: Path) -> list[str]:
+    package = str(Path(__file__).resolve().parents[3])
+    return [package, *(entry for entry in sys.path if Path(entry).is_absolute() and Path(entry) != cwd)]
 
 
 def _flags(args: GrepArguments) -> list[str]:
@@ -147,8 +150,10 @@ def _flags(args: GrepArguments) -> list[str]:
     from ante_nb.agent.tools.ignore import NEVER
 
     flags += [f"--glob=!**/{name}/**" for name in sorted(NEVER)]
-    if args.glob:
-        flags.append(f"--glob={args.glob}")
+    # --glob would bring ignored files back, a type does not; it looks at names only, so what it can't
+    # say is left to the report.
+    if args.glob and "/" not in args.glob and not args.glob.startswith("!") and not args.type:
+        flags += [f"--type-add=wanted:{args.glob}", "--type=wanted"]
     if args.type:
         flags.append(f"--type={args.type}")
     if args.ignore_case:
@@ -166,11 +171,17 @@ def _flags(args: GrepArguments) -> list[str]:
 
 def _report(args: GrepArguments, output: str, root: Path, ctx: ToolContext) -> str:
     """The output as the model reads it, files that a rule hides left out."""
+    from ante_nb.agent.tools.ignore import globs
+
     names: dict[str, str | None] = {}
+    negative = (args.glob or "").startswith("!")
+    glob = globs((args.glob or "").removeprefix("!")) if args.glob else None
 
     def name_of(path: str) -> str | None:
         if path not in names:
-            names[path] = None if ctx.state.hidden(path) else shown(Path(path), ctx.host.cwd)
+            relative = os.path.relpath(path, root)
+            other = glob is not None and relative != "." and glob.match_file(relative) is negative
+            names[path] = None if other or ctx.state.hidden(path) else shown(Path(path), ctx.host.cwd)
         return names[path]
 
     if args.output_mode == "files_with_matches":

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,23 +91,38 @@ async def run(
         ToolError: the program or the directory is missing.
     """
     mark = secrets.token_hex(8)
+    # A pipe of our own: asyncio's wait() waits for the end of the pipes that asyncio made, and a
+    # background child may hold those open for ever.
+    ours, theirs = os.pipe()
+    feed = tempfile.TemporaryFile() if stdin is not None else None  # noqa: SIM115 - closed below
     try:
+        if feed is not None:
+            feed.write(stdin or b"")
+            feed.seek(0)
         child = await asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
             env={**env, MARK: mark},
-            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL if feed is None else feed.fileno(),
+            stdout=theirs,
             stderr=stderr,
             start_new_session=True,
         )
     except FileNotFoundError:
+        os.close(ours)
         missing = f"The working directory {cwd}" if not Path(cwd).is_dir() else argv[0]
         raise ToolError(f"{missing} does not exist.") from None
     except OSError as error:
+        os.close(ours)
         raise ToolError(f"{argv[0]} could not be started: {error.strerror or error}.") from None
-    reader = asyncio.ensure_future(_pump(child, on_data))
-    feeder = asyncio.ensure_future(_feed(child, stdin)) if stdin is not None else None
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+        if feed is not None:
+            feed.close()
+    reader = asyncio.ensure_future(_pump(ours, on_data))
     timed_out = leftover = finished = False
     try:
         try:
@@ -122,25 +138,22 @@ async def run(
         finished = True
     finally:
         # Shielded: a second cancellation must not leave processes behind.
-        await asyncio.shield(_end(child, mark, everything=timed_out or not finished, tidy=[reader, feeder]))
+        await asyncio.shield(_end(child, mark, everything=timed_out or not finished, reader=reader))
     code = child.returncode if child.returncode is not None else -signal.SIGKILL
     return Ended(code if code >= 0 else 128 - code, timed_out, leftover)
 
 
-async def _pump(child: asyncio.subprocess.Process, on_data: Callable[[bytes], None]) -> None:
-    assert child.stdout is not None
-    while data := await child.stdout.read(65536):
-        on_data(data)
-
-
-async def _feed(child: asyncio.subprocess.Process, data: bytes) -> None:
-    assert child.stdin is not None
+async def _pump(pipe: int, on_data: Callable[[bytes], None]) -> None:
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(pipe, "rb", buffering=0)
+    )
     try:
-        child.stdin.write(data)
-        await child.stdin.drain()
-        child.stdin.close()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+        while data := await stream.read(65536):
+            on_data(data)
+    finally:
+        # A process that left the group may hold the other end; closing ours is all that is left to do.
+        transport.close()
 
 
 async def _end(
@@ -148,7 +161,7 @@ async def _end(
     mark: str,
     *,
     everything: bool,
-    tidy: list[asyncio.Future[None] | None],
+    reader: asyncio.Future[None],
 ) -> None:
     group = child.pid
     if _signal(group, signal.SIGTERM):
@@ -162,16 +175,10 @@ async def _end(
         await asyncio.wait_for(child.wait(), 1)
     except TimeoutError:
         pass
-    tasks = [task for task in tidy if task is not None]
     # What the dead have written is still in the pipe.
-    await asyncio.wait(tasks, timeout=0.1)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    # A process that left the group may hold the pipe; closing our end is all that is left to do.
-    transport = getattr(child, "_transport", None)
-    if transport is not None:
-        transport.close()
+    await asyncio.wait([reader], timeout=0.1)
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
 
 
 def _signal(group: int, number: signal.Signals) -> bool:

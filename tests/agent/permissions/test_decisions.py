@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +14,9 @@ from ante_nb.agent.tools import builtin_tools
 from ante_nb.agent.tools.base import ToolState
 from ante_nb.errors import ConfigError
 from ante_nb.messages import ToolCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Desk:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ante_nb.agent.permissions import classify
@@ -476,3 +478,37 @@ def test_the_table_is_as_large_as_promised() -> None:
 @pytest.mark.parametrize(("command", "expected"), TABLE)
 def test_class(command: str, expected: str) -> None:
     assert classify(command) == expected
+
+
+HOSTILE = [
+    "ls " + "x" * 100_000,
+    "(" * 19_000,
+    "$(" * 6_000,
+    "echo " + "$(" * 2_000 + "ls" + ")" * 2_000,
+    "( " * 4_000 + "ls" + " )" * 4_000,
+    "awk '{print $1" + " " * 15_000 + "' a",
+    "awk '{print " + "$1 , " * 3_000 + "' a",
+    "sed 's/" + "a" * 15_000 + "' a",
+    "a" * 15_000 + "()",
+    "a()" * 5_000,
+    "ls " + "-" * 15_000,
+    "rm " + "-a" * 7_000,
+    "git push " + "-" * 15_000,
+    "env " * 4_000 + "ls",
+    "xargs -a " * 2_000,
+    "bash -c '" + "bash -c " * 1_500 + "'",
+    "echo " + "\\'" * 6_000,
+    'echo "' + "\\" * 12_000,
+    "ls; " * 4_000,
+    "ls | " * 3_000 + "cat",
+    "{" * 9_000,
+    "ls " + "{a,b}" * 3_000,
+    "!" * 10_000,
+]
+
+
+@pytest.mark.parametrize("command", HOSTILE, ids=[command[:12] for command in HOSTILE])
+def test_hostile_length_and_depth_end_soon(command: str) -> None:
+    begin = time.monotonic()
+    assert classify(command) in ("unknown", "safe")
+    assert time.monotonic() - begin < 5
