@@ -90,12 +90,12 @@ async def run_cell(line: str, body: str) -> None:
     from IPython import get_ipython
 
     shell = get_ipython()
+    state = kernel_state(shell)
     prompt, flags = _parsed(line, body)
-    if prompt is None:
+    if prompt is None or state.is_silent:
         return
     from ante_nb.notebook.runner import run_awaited
 
-    state = kernel_state(shell)
     turn = await run_awaited(
         state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id
     )

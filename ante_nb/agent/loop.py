@@ -70,8 +70,8 @@ class Plan:
     permissions: Permissions
     history: list[Message]
     node: Node
-    opening: tuple[Part, ...]
-    """The parts of the user message: the prompt as typed, attachments, surroundings."""
+    opening: tuple[Message, ...]
+    """The surroundings, where they are not known yet, then the prompt as typed with its attachments."""
     status: dict[str, tuple[str, str]] = field(default_factory=dict)
     attachments: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class TurnLoop:
         self._host = host
         self._make_provider = provider
         self._turn = turn
-        self._messages: list[Message] = [*plan.history, Message("user", plan.opening)]
+        self._messages: list[Message] = [*plan.history, *plan.opening]
         self._start = len(plan.history)
         self._open_text: dict[int, list[str]] = {}
         self._open_parts: dict[int, Part] = {}
@@ -125,7 +125,7 @@ class TurnLoop:
                 provider=turn.provider,
                 model=turn.model,
                 thinking=turn.thinking_level,
-                message=self._messages[-1].to_dict(),
+                messages=[message.to_dict() for message in self._plan.opening],
             )
             self._host.show(TurnStarted(turn.id, self._plan.status, self._plan.attachments))
             for text in self._plan.notices:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import Host
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
-    from ante_nb.messages import Part
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.catalog.resolve import Overrides
@@ -218,7 +217,7 @@ class Runtime:
         from ante_nb.agent.loop import Plan
         from ante_nb.agent.prompt import MARK, environment, system_prompt
         from ante_nb.agent.tools import builtin_tools, select
-        from ante_nb.messages import Text
+        from ante_nb.messages import Message, Text
 
         settings = self.settings()
         choice = await asyncio.to_thread(self.choose, options, settings)
@@ -235,10 +234,10 @@ class Runtime:
         parent, key = session.parent_for(cell, append=options.append)
         history = session.conversation(parent)
         parts, names = await attach(turn.prompt, host)
-        opening: list[Part] = [Text(turn.prompt), *parts]
+        lead: list[Message] = []
         known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
         if tools and not known:
-            opening.append(Text(environment(host.cwd, host.notebook_path)))
+            lead.append(Message.user(environment(host.cwd, host.notebook_path)))
 
         turn.provider, turn.model = choice.provider.id, choice.model.id
         turn.thinking_level = choice.thinking
@@ -273,7 +272,7 @@ class Runtime:
             permissions=permissions,
             history=history,
             node=node,
-            opening=tuple(opening),
+            opening=(*lead, Message.user(turn.prompt, *parts)),
             status=status,
             attachments=tuple(names),
             notices=(*choice.notices, *self._problems(settings, permissions)),

@@ -52,13 +52,21 @@ class KernelState:
     @property
     def cell_id(self) -> str | None:
         """The id of the running cell, where the front end sends one."""
-        if not self.is_kernel:
-            return None
-        try:
-            found = self.shell.get_parent().get("metadata", {}).get("cellId")
-        except Exception:
-            return None
+        found = self._request().get("metadata", {}).get("cellId")
         return found if isinstance(found, str) and found else None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a front end runs code behind the person's back (VS Code does): no prompt may start so."""
+        return bool(self._request().get("content", {}).get("silent", False))
+
+    def _request(self) -> dict[str, Any]:
+        if not self.is_kernel:
+            return {}
+        try:
+            return self.shell.get_parent() or {}
+        except Exception:
+            return {}
 
     def note_result(self, result: Any) -> None:
         """``post_run_cell`` hook: remember the last failure, for ``%ante fix``."""

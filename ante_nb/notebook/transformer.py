@@ -43,5 +43,6 @@ def rewrite(lines: list[str]) -> list[str]:
 def can_await(shell: Any) -> bool:
     """Whether ``shell`` awaits a cell with a top-level ``await`` on an asyncio loop (``%autoawait``)."""
     runner = getattr(shell, "loop_runner", None)
-    name = runner if isinstance(runner, str) else getattr(runner, "__name__", "")
+    # A name, a function or an object whose text is its name, by the version of IPython.
+    name = getattr(runner, "__name__", None) or str(runner)
     return bool(getattr(shell, "autoawait", False)) and "asyncio" in name
