@@ -27,8 +27,8 @@ _CONSTANTS = frozenset(["Ellipsis", "NotImplemented"])
 
 MODULES: dict[str, frozenset[str]] = {
     "math": names(
-        "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc "
-        "exp exp2 expm1 fabs factorial floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf "
+        "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees dist e erf erfc "
+        "exp exp2 expm1 fabs floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf "
         "isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan nextafter pi pow prod radians "
         "remainder sin sinh sqrt tan tanh tau trunc ulp"
     ),

@@ -103,6 +103,8 @@ UNSAFE = [
     "[x[0] for x[0] in y]",
     "9 ** 9 ** 9",
     "1 << 10 ** 10",
+    "import math\nmath.factorial(10 * 10)",
+    "import re\nre.findall(p, s)",
     "!ls",
     "%run x",
     "%%bash\nls",
