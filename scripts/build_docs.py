@@ -42,8 +42,10 @@ def shown(code: str) -> str:
     """What a cell prints or displays as plain text."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    from traitlets.config import Config
 
-    shell = InteractiveShell.instance()
+    # No history: its database would outlive the temporary home.
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     with capture_output() as seen:
         shell.run_cell(code)
     parts = [seen.stdout, *(str(output.data.get("text/plain", "")) for output in seen.outputs)]
@@ -59,7 +61,7 @@ def page() -> str:
     with tempfile.TemporaryDirectory() as home:
         os.environ.update({"HOME": home, "ANTE_HOME": f"{home}/.ante", "IPYTHONDIR": f"{home}/.ipython"})
         shown("%load_ext ante_nb")
-        cell, line = shown("%%ante -h\n-"), shown("%ante help")
+        cell, line = shown("%%ante -h\n-"), shown("%ante help").partition("\n%%ante")[0].rstrip()
     names = "\n".join(
         f"- `{name}`: {(getattr(ante_nb, name).__doc__ or '').strip().splitlines()[0]}"
         for name in ante_nb.__all__
