@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from ante_nb.local.http_probe import get_json, post_json
 from ante_nb.local.options import Options
 from ante_nb.local.process import is_same
 from ante_nb.local.provider import LocalProvider
+from ante_nb.local.tool_prompt import CLOSE, OPEN
 from ante_nb.messages import Done, Message, Notice, Retract, Text, TextDelta, ToolResult
 from ante_nb.providers.spec import Choice, ModelSpec, ProviderSpec, Request, ToolSpec
 
@@ -138,6 +140,21 @@ async def test_forced_calls_parse(talk: Options) -> None:
     await local.aclose()
 
 
+async def test_the_model_calls_by_itself(talk: Options) -> None:
+    """The switch of phases on the real server: such a small model copies what it saw itself do."""
+    local = provider(talk)
+    history: list[Message] = []
+    for name in ("a.txt", "b.md", "c.csv"):
+        said = f'{OPEN}\n{{"name": "Read", "arguments": {{"file_path": "{name}"}}}}\n{CLOSE}'
+        history += [Message.user(f"Read {name}"), Message("assistant", (Text(said),))]
+    events = await collect(local, *history, Message.user("Read notes.txt"), tools=(READ, BASH), max_tokens=80)
+    answer = done(events)
+    assert answer.stop_reason == "tool_calls" and not answer.message.text
+    assert answer.message.tool_calls[0].arguments["file_path"] == "notes.txt"
+    assert not any(isinstance(event, TextDelta) for event in events), "no part of the tag is ever shown"
+    await local.aclose()
+
+
 async def test_a_growing_conversation_evaluates_only_what_is_new(talk: Options) -> None:
     """What is evaluated at each step is the new messages' tokens and the template's words around them."""
     local = provider(talk)
@@ -163,7 +180,7 @@ async def test_a_growing_conversation_evaluates_only_what_is_new(talk: Options) 
             history.append(Message("tool", results))
         else:
             history.append(Message.user("Read it once more, please."))
-    for (before, _, said), (whole, cached, _) in zip(seen, seen[1:], strict=False):
+    for (before, _, said), (whole, cached, _) in itertools.pairwise(seen):
         # All of the last prompt and all but the very end of the answer is taken from the cache.
         assert cached >= before + said - 3, seen
         assert whole - cached < 40, seen

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from ante_nb.local.shared import LocalServer
 from ante_nb.local.twophase import TwoPhase
 from ante_nb.messages import Done, Message, ThinkingDelta, ToolCallDelta, ToolCallEnd, ToolCallStart
 from ante_nb.providers.spec import ModelSpec, ProviderSpec, Request, Secret, ToolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 READ = ToolSpec(
     "Read",
