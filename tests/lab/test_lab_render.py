@@ -36,6 +36,12 @@ def publish(data, metadata, display_id, update):
 
 _CLICK_ALL = """() => {
     let clicked = 0;
+    // A plain link may open a page of its own: that is the person's wish. Bare addresses are links too,
+    // also those inside a script that is shown as text.
+    document.addEventListener('click', event => {
+        const link = event.target.closest && event.target.closest('a');
+        if (link && /^https?:[/][/]/.test(link.getAttribute('href'))) event.preventDefault();
+    }, true);
     const selector = 'a, button, summary, details, input, label, img, span, td, [tabindex], [onclick], ' +
         '[data-commandlinker-command], svg, maction, mjx-container, [href]';
     for (const element of document.querySelectorAll('.jp-OutputArea-output')) {
@@ -79,12 +85,14 @@ def _evil(lab: Lab) -> list[str]:
 
 def _settle_and_click(lab: Lab) -> int:
     lab.page.wait_for_timeout(2500)
+    assert _evil(lab)[:5] == [], "fetched on sight"
+    links = lab.page.locator(".jp-OutputArea-output a").evaluate_all(
+        "all => all.map(a => a.getAttribute('href'))"
+    )
+    assert all(link is None or link.startswith(("http://", "https://", "mailto:")) for link in links)
     clicked = lab.page.evaluate(_CLICK_ALL)
     lab.page.wait_for_timeout(1500)
-    for page in lab.context.pages:
-        if page is not lab.page:
-            assert page.url.startswith(("https://link.test", "about:blank", "chrome-error:")), page.url
-            page.close()
+    assert len(lab.context.pages) == 1, "a page was opened"
     return int(clicked)
 
 
@@ -95,7 +103,6 @@ def test_the_traps_work(lab: Lab) -> None:
     ]
     lab.notebook("traps", cells)
     lab.open("traps")
-    lab.requests.clear()
     lab.run(0)
     lab.page.wait_for_timeout(2500)
     assert _hits(lab), "no script ran"
@@ -119,7 +126,6 @@ def test_nothing_hostile_runs_or_fetches_live(lab: Lab) -> None:
     ]
     lab.notebook("live", cells + turns)
     lab.open("live")
-    lab.requests.clear()
     for number in range(len(cells) + len(turns)):
         lab.run(number)
     shown = lab.page.locator(".jp-OutputArea-output").count()
@@ -128,7 +134,7 @@ def test_nothing_hostile_runs_or_fetches_live(lab: Lab) -> None:
     clicked = _settle_and_click(lab)
     assert clicked > 300
     assert _hits(lab) == []
-    assert _evil(lab) == []
+    assert _evil(lab)[:5] == []
 
 
 def test_nothing_hostile_runs_or_fetches_reopened(lab: Lab) -> None:
@@ -145,12 +151,11 @@ def test_nothing_hostile_runs_or_fetches_reopened(lab: Lab) -> None:
         for start in range(0, len(texts), PER_CELL)
     ]
     lab.notebook("reopened", cells)
-    lab.requests.clear()
     lab.open("reopened")
     assert lab.page.locator(".jp-OutputArea-output").count() >= len(texts)
     _settle_and_click(lab)
     assert _hits(lab) == []
-    assert _evil(lab) == []
+    assert _evil(lab)[:5] == []
 
 
 GOOD = r"""# Heading with $x_1$
@@ -204,7 +209,6 @@ def test_the_good_survives(lab: Lab, trusted: bool, tmp_path: Path) -> None:
     else:
         lab.notebook(name, [{"source": "", "outputs": [{"text/html": safe_html(good, base=lab.work)}]}])
     lab.open(name)
-    lab.requests.clear()
     if trusted:
         lab.run(0)
     output = lab.page.locator(".jp-OutputArea-output").first

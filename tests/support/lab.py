@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -153,10 +154,18 @@ class Lab:
         self._browser = self._playwright.chromium.launch(
             executable_path=self._chromium, headless=True, args=_FLAGS
         )
+        self._fresh_page()
+
+    def _fresh_page(self) -> None:
+        """A page that shares nothing with the last one: no storage, no unsaved notebook."""
+        assert self._browser is not None
+        for context in self._browser.contexts:
+            context.close()
         self.context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
         self.context.on("request", lambda request: self._asked(request.url))
         self.context.route(lambda url: not url.startswith(self.url), lambda route: route.abort())
         self.page = self.context.new_page()
+        self.requests.clear()
 
     @property
     def url(self) -> str:
@@ -182,7 +191,11 @@ class Lab:
         return path
 
     def open(self, name: str) -> None:
-        """Show a notebook of ``work`` in a fresh workspace and wait for its kernel."""
+        """Show a notebook of ``work`` in a fresh page and workspace and wait for its kernel.
+
+        ``requests`` starts anew.
+        """
+        self._fresh_page()
         self.page.goto(f"{self.url}lab/tree/{name}.ipynb?token={self.token}&reset")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
         self.page.wait_for_selector(
@@ -193,18 +206,27 @@ class Lab:
         """The ``number``-th cell, from 0."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
 
-    def run(self, number: int, timeout: float = 90.0) -> None:
+    def _prompt(self, number: int) -> str:
+        return str(self.cell(number).locator(".jp-InputPrompt").first.inner_text()).strip()
+
+    def run(self, number: int, timeout: float = 120.0) -> None:
         """Run a cell and wait for its end."""
-        self.cell(number).locator(".jp-InputArea-editor .cm-content").click()
-        self.page.keyboard.press("Control+Enter")
-        self.page.wait_for_function(
-            r"""number => {
-                const cell = document.querySelectorAll('.jp-Notebook .jp-Cell')[number];
-                return /\[\d+\]/.test(cell.querySelector('.jp-InputPrompt').textContent);
-            }""",
-            arg=number,
-            timeout=timeout * 1000,
-        )
+        deadline = time.monotonic() + timeout
+        before = self._prompt(number)
+        # Lab drops a run silently while it is still connecting to the kernel.
+        while (prompt := self._prompt(number)) == before:
+            self.cell(number).locator(".jp-InputArea-editor .cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            for _ in range(30):
+                if self._prompt(number) != before or time.monotonic() > deadline:
+                    break
+                self.page.wait_for_timeout(100)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"cell {number} did not start")
+        while not re.fullmatch(r"\[\d+\]:?", prompt := self._prompt(number)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"cell {number} did not end: {prompt}")
+            self.page.wait_for_timeout(100)
 
     def html(self, number: int) -> str:
         """The inner HTML of a cell's outputs as the browser has them."""

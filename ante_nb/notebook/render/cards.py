@@ -276,5 +276,14 @@ def turn_data(turn: Any) -> dict[str, Any]:
         "variables": list(turn.variables),
         "error": {"kind": error.kind, "message": str(error)} if error is not None else None,
     }
-    cleaned: dict[str, Any] = redact_value(data)
+    cleaned: dict[str, Any] = _sendable(redact_value(data))
     return cleaned
+
+
+def _sendable(value: Any) -> Any:
+    """Half a surrogate pair in a file's name would keep the message from being sent."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {key: _sendable(item) for key, item in value.items()}
+    return [_sendable(item) for item in value] if isinstance(value, list) else value

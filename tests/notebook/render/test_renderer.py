@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from support.hostile_turns import play
 from support.stage import Stage
 
 from ante_nb import messages as m
@@ -274,6 +277,16 @@ def test_images_of_a_result(tmp_path: Path) -> None:
     stage.events(*events, m.ToolEnded(python, m.ToolResult("c1", (good, bad))))
     assert stage.html().count("<img") == 1 and 'src="data:image/png;base64,iVBORw0KGgo="' in stage.html()
     assert "[image image/png]" in stage.plain()
+
+
+@given(st.lists(st.text(alphabet=st.characters(categories=None), max_size=20), min_size=1, max_size=4))
+@settings(max_examples=50)
+def test_any_text_in_any_field_can_be_sent(texts: list[str]) -> None:
+    bundles: list[dict[str, Any]] = []
+    play(texts, lambda data, metadata, display_id, update: bundles.append(data), None)
+    for data in bundles:
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+        assert clean(data["text/html"]) == data["text/html"]
 
 
 def test_plain_rendering() -> None:
