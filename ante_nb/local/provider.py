@@ -88,8 +88,11 @@ class LocalProvider:
                             yield event
                 return
             except _DIED as problem:
-                if last or await asyncio.to_thread(link.server.alive):
+                alive = await asyncio.to_thread(link.server.alive)
+                if last or (alive and (shown or not self._by_phases(link, request))):
                     raise
+                if alive:
+                    continue  # llama.cpp closes a connection that was idle; the phases try nothing again
                 await self._drop()
                 if shown:
                     yield Retract(request.step_id)
