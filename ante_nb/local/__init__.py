@@ -2,7 +2,7 @@
 
 Everything is imported on first use: :func:`~ante_nb.local.shared.acquire`,
 :func:`~ante_nb.local.discovery.find_models`, :func:`~ante_nb.local.engines.available` (here as
-``engine_available``), :func:`~ante_nb.local.doctor.doctor` and
+``engine_available``), :func:`~ante_nb.local.checks.doctor` and
 :class:`~ante_nb.local.provider.LocalProvider`.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ante_nb.local.discovery import LocalModel, find_models
-    from ante_nb.local.doctor import doctor
+    from ante_nb.local.checks import doctor
     from ante_nb.local.engines import available as engine_available
     from ante_nb.local.provider import LocalProvider
     from ante_nb.local.shared import LocalServer, acquire, stop_all
@@ -33,7 +33,7 @@ _HOMES = {
     "LocalProvider": ("provider", "LocalProvider"),
     "LocalServer": ("shared", "LocalServer"),
     "acquire": ("shared", "acquire"),
-    "doctor": ("doctor", "doctor"),
+    "doctor": ("checks", "doctor"),
     "engine_available": ("engines", "available"),
     "find_models": ("discovery", "find_models"),
     "stop_all": ("shared", "stop_all"),
@@ -46,7 +46,4 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     room, item = _HOMES[name]
-    value = getattr(import_module(f"{__name__}.{room}"), item)
-    # A module of the same name (doctor) would otherwise stand in the way from then on.
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"{__name__}.{room}"), item)
