@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ante_nb.local.discovery import LocalModel, find_models
     from ante_nb.local.checks import doctor
+    from ante_nb.local.discovery import LocalModel, find_models
     from ante_nb.local.engines import available as engine_available
     from ante_nb.local.provider import LocalProvider
     from ante_nb.local.shared import LocalServer, acquire, stop_all

@@ -122,7 +122,7 @@ async def acquire(
         if await _answers(state):
             break
         # It lives and yet does not answer: it would not for anybody else either.
-        await asyncio.to_thread(terminate, state["pid"], state["start"], hard=True)
+        await _kill(state)
         if last:
             raise LocalEngineError(f"{prepared.engine.label} does not answer", f"Its log: {prepared.log}")
     return await asyncio.to_thread(_server, prepared, state, process is None)
@@ -292,7 +292,7 @@ async def _ready(
                 )
             process = None
         if clock() - began > prepared.options.start_timeout:
-            await asyncio.to_thread(terminate, state["pid"], state["start"], hard=True)
+            await _kill(state)
             raise LocalEngineError(
                 f"{prepared.model.id} was not loaded within {prepared.options.start_timeout:.0f} s",
                 "Choose a smaller model, or set local.start_timeout.",
@@ -305,6 +305,18 @@ async def _ready(
         latest = await asyncio.to_thread(read_state, prepared.state)
         state = latest or state
     return state
+
+
+async def _kill(state: dict[str, Any]) -> None:
+    """Ends a server at once and waits until it is gone, so that nobody takes it for a living one."""
+    await asyncio.to_thread(terminate, state["pid"], state["start"], hard=True)
+    for _ in range(100):
+        process = _started.get(state["pid"])
+        if process is not None:
+            process.poll()
+        if not await asyncio.to_thread(is_alive, state):
+            return
+        await asyncio.sleep(0.05)
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:

@@ -14,8 +14,8 @@ from local_files import gguf
 
 from ante_nb.errors import LocalEngineError
 from ante_nb.local import capabilities, engines, shared
-from ante_nb.local.diagnose import explain, telling_line
 from ante_nb.local.checks import doctor
+from ante_nb.local.diagnose import explain, telling_line
 from ante_nb.local.options import Options
 from ante_nb.local.process import is_same, start_time, terminate
 from ante_nb.local.state import Leases, is_alive, read_state, run_directory, write_state
