@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import Host
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.session import Session
+    from ante_nb.agent.structured import AnswerTool
     from ante_nb.agent.tools.base import Tool
     from ante_nb.messages import Part, StreamEvent
     from ante_nb.providers.spec import Choice
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 MAX_CONTINUATIONS = 3
 """How often an answer that hit the output limit is continued by itself (as Ante does)."""
 
+MAX_REMINDERS = 2
+"""How often a model that answers in prose is asked for the value of the schema."""
+
+_REMINDER = "Call the tool `Answer` now with your final answer; text alone is not enough."
 _CONTINUE = (
     "Your answer was cut off at the output limit. Continue exactly where it stopped, without repeating."
 )
@@ -77,6 +82,8 @@ class Plan:
     notices: tuple[str, ...] = ()
     max_steps: int = 50
     tool_choice: str = "auto"
+    answer: AnswerTool | None = None
+    """Where a ``schema`` was given: the tool whose call ends the turn."""
     always: Callable[[str], None] = lambda rule: None
     granted: Callable[[str], None] = lambda rule: None
 
@@ -162,27 +169,33 @@ class TurnLoop:
             plan.always,
             plan.granted,
         )
+        # A tool that was asked for by name is forced once; then the model is free to answer.
+        forced = plan.tool_choice
+        reminders = 0
         for number in range(1, plan.max_steps + 1):
             request = Request(
                 messages=tuple(self._messages),
                 system=plan.system,
                 tools=tools,
-                # A tool that was asked for by name is forced once; then the model is free to answer.
-                tool_choice=plan.tool_choice if number == 1 else "auto",
+                tool_choice=forced,
                 thinking=plan.choice.thinking,
                 session_id=self._session.id,
                 step_id=new_id("step"),
             )
             step = await self._step(provider, request, number)
+            forced = "auto"
             calls = step.message.tool_calls
             if calls:
                 try:
-                    results = await runner.run(calls, step.tool_calls)
+                    await runner.run(calls, step.tool_calls)
                 finally:
                     done = [record.result for record in step.tool_calls if record.result is not None]
                     if done:
                         self._add(Message("tool", tuple(done)))
-                del results
+                if plan.answer is not None and plan.answer.answered:
+                    turn.value = plan.answer.value
+                    turn.status = "completed"
+                    return
                 continue
             if step.stop_reason == "pause":
                 continue
@@ -191,6 +204,16 @@ class TurnLoop:
                 self._add(Message.user(_CONTINUE))
                 continue
             self._check_end(step)
+            if plan.answer is not None:
+                if reminders == MAX_REMINDERS:
+                    raise AnteError(
+                        f"{turn.provider}/{turn.model} gave no answer that fits the schema",
+                        "Try a simpler schema or a larger model; the text is in error.turn.text.",
+                    )
+                reminders += 1
+                forced = plan.answer.name
+                self._add(Message.user(_REMINDER))
+                continue
             turn.status = "completed"
             return
         turn.status = "max_steps"

@@ -57,6 +57,10 @@ def system_prompt(
     """
     small = context_limit is not None and context_limit <= SMALL_CONTEXT
     text = own if own is not None else _LONG if not small else _SHORT if tools else _PLAIN
+    if tools and not small:
+        from ante_nb.agent.results import ENVELOPE_NOTE
+
+        text = f"{text}\n\n{ENVELOPE_NOTE}"
     return f"{text}\n\n{more}" if more else text
 
 

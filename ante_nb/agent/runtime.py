@@ -7,7 +7,7 @@ grants, and the connection to the provider. Each turn resolves everything anew i
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.session import Node, Session, node_id
@@ -124,7 +124,7 @@ class Runtime:
         )
         if choice.credential is not None:
             register(choice.credential.value)
-        return choice
+        return _named(choice, settings or self.settings())
 
     def mode(self, cell: TurnOptions | None, settings: Settings) -> tuple[str, str]:
         """The permission mode and where it comes from.
@@ -227,6 +227,12 @@ class Runtime:
         if wanted is None and settings.values.tools is not None:
             wanted = ",".join(settings.values.tools) or "none"
         tools = select(everything, wanted)
+        answer = None
+        if options.schema is not None:
+            from ante_nb.agent.structured import AnswerTool
+
+            answer = AnswerTool(options.schema)
+            tools[answer.name] = answer
         permissions = self._permissions(mode, options, settings)
         tool_choice = _tool_choice(options.tool_choice, tools)
 
@@ -278,6 +284,7 @@ class Runtime:
             notices=(*choice.notices, *self._problems(settings, permissions)),
             max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
             tool_choice=tool_choice,
+            answer=answer,
             always=self._allow_always,
             granted=self._granted,
         )
@@ -385,6 +392,25 @@ def _local_ready() -> bool:
     from ante_nb.local import engine_available, find_models
 
     return engine_available() and bool(find_models())
+
+
+def _named(choice: Choice, settings: Settings) -> Choice:
+    """``local`` with the name of the model that will be meant, where none was chosen.
+
+    Raises:
+        LocalEngineError: there is no model.
+    """
+    if choice.provider.id != "local" or choice.model.id or choice.base_url:
+        return choice
+    from ante_nb.local import discovery, options
+
+    chosen = options.load(settings, os.environ)
+    models = discovery.find_models(chosen.home, os.environ, chosen.model_directories)
+    model = discovery.choose(None, models, default=chosen.model, labels=chosen.labels)
+    source = settings.source if chosen.model else "first model found"
+    return replace(
+        choice, model=replace(choice.model, id=model.id), sources={**choice.sources, "model": source}
+    )
 
 
 def _connect(choice: Choice, settings: Settings | None) -> Any:

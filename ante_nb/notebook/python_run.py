@@ -13,6 +13,7 @@ import contextlib
 import io
 import re
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.host import PythonResult
@@ -169,6 +170,7 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
         for name in names
         if not name.startswith("_")
         and name not in ("In", "Out", "exit", "quit", "get_ipython", "open")
+        and not isinstance(after.get(name), ModuleType)
         and before.get(name, _MISSING) is not after.get(name, _MISSING)
     )
 

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, BusyError, TurnError
-from ante_nb.messages import TurnEnded
+from ante_nb.messages import TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ def _pump(mailbox: Mailbox, view: View) -> Callable[[], None]:
     return pump
 
 
-def _finish(state: KernelState, handle: TurnHandle, view: View) -> Turn:
+def _finish(state: KernelState, handle: TurnHandle, view: _Quiet) -> Turn:
     turn = handle.turn
     if not handle.done.is_set() and turn.error is None:
         turn.status = "interrupted"
@@ -162,7 +162,8 @@ def _finish(state: KernelState, handle: TurnHandle, view: View) -> Turn:
     if turn.error is not None:
         turn.error.turn = turn
     state.runtime.last_turn = turn
-    view.close(turn)
+    # A turn that was refused before it began has nothing to show but its error.
+    view.close(turn if view.started else None)
     return turn
 
 
@@ -171,8 +172,10 @@ class _Quiet:
 
     def __init__(self, view: Any) -> None:
         self._view = view
+        self.started = False
 
     def event(self, event: Any) -> None:
+        self.started = self.started or isinstance(event, TurnStarted)
         if not isinstance(event, TurnEnded):
             self._view.event(event)
 
@@ -180,7 +183,7 @@ class _Quiet:
         return getattr(self._view, name)
 
 
-def _view(state: KernelState, verbose: bool) -> Any:
+def _view(state: KernelState, verbose: bool) -> _Quiet:
     """How the turn is shown in the present front end."""
     from ante_nb.notebook.frontend import is_plain
 
