@@ -198,8 +198,10 @@ class Lab:
         self._fresh_page()
         self.page.goto(f"{self.url}lab/tree/{name}.ipynb?token={self.token}&reset")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        self.page.wait_for_selector(
-            '.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000, state="attached"
+        # The notebook's own indicator says "idle" already before there is a kernel.
+        self.page.wait_for_function(
+            "() => /[|] Idle/.test((document.querySelector('#jp-main-statusbar') || {}).innerText || '')",
+            timeout=90_000,
         )
 
     def cell(self, number: int) -> Any:
@@ -215,7 +217,12 @@ class Lab:
         before = self._prompt(number)
         # Lab drops a run silently while it is still connecting to the kernel.
         while (prompt := self._prompt(number)) == before:
-            self.cell(number).locator(".jp-InputArea-editor .cm-content").click()
+            for dialog in self.page.locator(".jp-Dialog").all():
+                words = dialog.inner_text()
+                if "Select Kernel" not in words:  # asked for when a run comes before the kernel
+                    raise RuntimeError(f"JupyterLab shows a dialog: {words}")
+                dialog.locator(".jp-mod-accept").last.click()
+            self.cell(number).locator(".jp-InputArea-editor .cm-content").click(timeout=10_000)
             self.page.keyboard.press("Control+Enter")
             for _ in range(30):
                 if self._prompt(number) != before or time.monotonic() > deadline:
