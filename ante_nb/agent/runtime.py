@@ -1,7 +1,7 @@
-"""What a kernel or process holds between turns, and how a turn is made ready.
+"""What a kernel or process holds between turns: choices, grants, the session, the connection.
 
 One :class:`Runtime` has the session, the choices that were made (``%ante``, widget, ``%config``), the
-grants, and the connection to the provider. Each turn resolves everything anew into a frozen plan.
+grants, and the connection to the provider. How a turn is made ready is in :mod:`ante_nb.agent.planning`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.session import Node, Session, node_id
+from ante_nb.agent.session import Session
 from ante_nb.agent.turn import Turn
 from ante_nb.errors import AnteError, ConfigError
 from ante_nb.ids import new_id
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.host import Host
-    from ante_nb.agent.loop import Plan
-    from ante_nb.agent.permissions import Permissions
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.catalog.resolve import Overrides
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from ante_nb.settings import Settings
 
 MODES = ("strict", "auto", "yolo")
-DEFAULT_MAX_STEPS = 50
 
 
 @dataclass(slots=True)
@@ -75,10 +72,11 @@ class Runtime:
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
+    """Problems of settings, catalog and rules that were told already."""
     _keys: KeyRing | None = None
     _provider: Any = None
     _provider_key: Any = None
-    _reported: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------- what is in force
 
@@ -175,10 +173,11 @@ class Runtime:
     async def run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None = None) -> None:
         """Run a turn to its end on the agent's loop. Never raises; ``turn`` says how it ended."""
         from ante_nb.agent.loop import TurnLoop
+        from ante_nb.agent.planning import plan_turn
 
         configure()
         try:
-            plan = await self._plan(turn, options, host, cell)
+            plan = await plan_turn(self, turn, options, host, cell)
         except AnteError as error:
             self._refuse(turn, error, host)
             return
@@ -210,105 +209,13 @@ class Runtime:
         error.turn = turn
         host.show(TurnEnded(turn))
 
-    async def _plan(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> Plan:
-        import asyncio
-
-        from ante_nb.agent.attachments import attach
-        from ante_nb.agent.loop import Plan
-        from ante_nb.agent.prompt import MARK, environment, system_prompt
-        from ante_nb.agent.tools import builtin_tools, select
-        from ante_nb.messages import Message, Text
-
-        settings = self.settings()
-        choice = await asyncio.to_thread(self.choose, options, settings)
-        mode, mode_source = self.mode(options, settings)
-        everything = builtin_tools(host)
-        wanted = options.tools if options.tools is not None else self.choices.tools
-        if wanted is None and settings.values.tools is not None:
-            wanted = ",".join(settings.values.tools) or "none"
-        tools = select(everything, wanted)
-        answer = None
-        if options.schema is not None:
-            from ante_nb.agent.structured import AnswerTool
-
-            answer = AnswerTool(options.schema)
-            tools[answer.name] = answer
-        permissions = self._permissions(mode, options, settings)
-        tool_choice = _tool_choice(options.tool_choice, tools)
-
-        session = self.session
-        parent, key = session.parent_for(cell, append=options.append)
-        history = session.conversation(parent)
-        parts, names = await attach(turn.prompt, host)
-        lead: list[Message] = []
-        known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
-        if tools and not known:
-            lead.append(Message.user(environment(host.cwd, host.notebook_path)))
-
-        turn.provider, turn.model = choice.provider.id, choice.model.id
-        turn.thinking_level = choice.thinking
-        node = Node(
-            id=node_id(
-                parent, turn.prompt, tuple(names), choice.provider.id, choice.model.id, choice.thinking
-            ),
-            parent=parent,
-            cell=key,
-            prompt=turn.prompt,
-            turn_id=turn.id,
-        )
-        session.tool_state.limits = _limits(choice)
-        sources = choice.sources
-        status = {
-            "provider": (choice.provider.id, sources.get("provider", "")),
-            "model": (choice.model.id or choice.model.display_name or "", sources.get("model", "")),
-            "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
-            "mode": (mode, mode_source),
-        }
-        own, more = settings.values.system_prompt, settings.values.append_system_prompt
-        return Plan(
-            prompt=turn.prompt,
-            choice=choice,
-            system=system_prompt(
-                choice.model.context_limit if choice.provider.id != "local" else 8192,
-                tools=bool(tools),
-                own=own,
-                more=more,
-            ),
-            tools=tools,
-            permissions=permissions,
-            history=history,
-            node=node,
-            opening=(*lead, Message.user(turn.prompt, *parts)),
-            status=status,
-            attachments=tuple(names),
-            notices=(*choice.notices, *self._problems(settings, permissions)),
-            max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
-            tool_choice=tool_choice,
-            answer=answer,
-            always=self._allow_always,
-            granted=self._granted,
-        )
-
-    def _permissions(self, mode: str, options: TurnOptions, settings: Settings) -> Permissions:
-        from ante_nb.agent.permissions import Permissions, parse_rules
-
-        _, wrong = parse_rules(options.allow)
-        if wrong:
-            raise ConfigError(f"--allow: {wrong[0]}", "A rule is `Tool` or `Tool(glob)`, like `Bash(git *)`.")
-        rules = settings.permissions
-        return Permissions(
-            mode,
-            {"allow": [*rules.allow, *options.allow], "ask": rules.ask, "deny": rules.deny},
-            self.grants,
-            forbid_yolo=settings.forbid_yolo,
-        )
-
-    def _granted(self, rule: str) -> None:
+    def keep_grant(self, rule: str) -> None:
         """Keep what the person granted for this session."""
         if rule not in self.grants:
             self.grants.append(rule)
 
-    def _allow_always(self, rule: str) -> None:
+    def allow_always(self, rule: str) -> None:
+        """Keep what the person granted for good: an allow rule in settings.json."""
         from ante_nb import settings
 
         try:
@@ -317,16 +224,6 @@ class Runtime:
                 settings.save({"permissions": {"allow": [*known, rule]}})
         except ConfigError as error:
             logger.warning("the rule was not saved: %s", error)
-
-    def _problems(self, settings: Settings, permissions: Permissions) -> list[str]:
-        """What is wrong with settings, catalog and rules, each thing told once."""
-        lines = [*settings.problems, *permissions.problems]
-        report = self.catalog().report()
-        if report:
-            lines.append(report)
-        new = [line for line in lines if line not in self._reported]
-        self._reported.update(new)
-        return new
 
     def _remember_model(self, choice: Choice) -> None:
         """Keep an expressly chosen model as the provider's last-used one."""
@@ -375,18 +272,6 @@ def _overrides(layer: TurnOptions | Choices | None) -> Overrides | None:
     return Overrides(layer.provider, layer.model, layer.thinking) if layer else None
 
 
-def _tool_choice(wanted: str | None, tools: dict[str, Any]) -> str:
-    if wanted is None or wanted in ("auto", "none", "required"):
-        return wanted or "auto"
-    for name in tools:
-        if name.lower() == wanted.lower():
-            return name
-    raise ConfigError(
-        f"--tool-choice: there is no tool {wanted!r}",
-        f"Known: {', '.join(tools) or 'none'}, auto, none, required.",
-    )
-
-
 def _local_ready() -> bool:
     """Whether an engine and a model for ``local`` are there."""
     from ante_nb.local import engine_available, find_models
@@ -421,16 +306,6 @@ def _connect(choice: Choice, settings: Settings | None) -> Any:
     from ante_nb.providers.provider import Provider
 
     return Provider(choice)
-
-
-def _limits(choice: Choice) -> Any:
-    """Result sizes that fit the model: a small context cannot take 30,000 characters at once."""
-    from ante_nb.agent.tools.base import Limits
-
-    context = choice.model.context_limit or (8192 if choice.provider.id == "local" else None)
-    return (
-        Limits(result_chars=3_000, read_lines=120) if context is not None and context <= 16_384 else Limits()
-    )
 
 
 def _close_later(provider: Any) -> None:

@@ -1,0 +1,157 @@
+"""How a turn is made ready: everything it needs is resolved anew and frozen into a plan."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.session import Node, node_id
+from ante_nb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ante_nb.agent.host import Host
+    from ante_nb.agent.loop import Plan
+    from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.turn import Turn
+    from ante_nb.messages import Message
+    from ante_nb.providers.spec import Choice
+    from ante_nb.settings import Settings
+
+DEFAULT_MAX_STEPS = 50
+
+
+async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> Plan:
+    """Everything the turn needs, resolved and frozen; ``turn`` gets provider, model and level.
+
+    Args:
+        runtime: what outlives turns: session, choices, grants.
+        turn: the turn to be run, so far with nothing but its prompt.
+        options: what the cell or the call says.
+        host: the surroundings.
+        cell: the id of the cell, where the front end sends one.
+
+    Raises:
+        AnteError: something is missing or wrong; the message says what to type.
+    """
+    from ante_nb.agent.attachments import attach
+    from ante_nb.agent.loop import Plan
+    from ante_nb.agent.prompt import MARK, environment, system_prompt
+    from ante_nb.agent.tools import builtin_tools, select
+    from ante_nb.messages import Message, Text
+
+    settings = runtime.settings()
+    choice = await asyncio.to_thread(runtime.choose, options, settings)
+    mode, mode_source = runtime.mode(options, settings)
+    everything = builtin_tools(host)
+    wanted = options.tools if options.tools is not None else runtime.choices.tools
+    if wanted is None and settings.values.tools is not None:
+        wanted = ",".join(settings.values.tools) or "none"
+    tools = select(everything, wanted)
+    answer = None
+    if options.schema is not None:
+        from ante_nb.agent.structured import AnswerTool
+
+        answer = AnswerTool(options.schema)
+        tools[answer.name] = answer
+    permissions = _permissions(runtime, mode, options, settings)
+    tool_choice = _tool_choice(options.tool_choice, tools)
+
+    session = runtime.session
+    parent, key = session.parent_for(cell, append=options.append)
+    history = session.conversation(parent)
+    parts, names = await attach(turn.prompt, host)
+    lead: list[Message] = []
+    known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
+    if tools and not known:
+        lead.append(Message.user(environment(host.cwd, host.notebook_path)))
+
+    turn.provider, turn.model = choice.provider.id, choice.model.id
+    turn.thinking_level = choice.thinking
+    node = Node(
+        id=node_id(parent, turn.prompt, tuple(names), choice.provider.id, choice.model.id, choice.thinking),
+        parent=parent,
+        cell=key,
+        prompt=turn.prompt,
+        turn_id=turn.id,
+    )
+    session.tool_state.limits = _limits(choice)
+    sources = choice.sources
+    status = {
+        "provider": (choice.provider.id, sources.get("provider", "")),
+        "model": (choice.model.id or choice.model.display_name or "", sources.get("model", "")),
+        "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
+        "mode": (mode, mode_source),
+    }
+    own, more = settings.values.system_prompt, settings.values.append_system_prompt
+    return Plan(
+        prompt=turn.prompt,
+        choice=choice,
+        system=system_prompt(
+            choice.model.context_limit if choice.provider.id != "local" else 8192,
+            tools=bool(tools),
+            own=own,
+            more=more,
+        ),
+        tools=tools,
+        permissions=permissions,
+        history=history,
+        node=node,
+        opening=(*lead, Message.user(turn.prompt, *parts)),
+        status=status,
+        attachments=tuple(names),
+        notices=_news(runtime, choice, settings, permissions),
+        max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
+        tool_choice=tool_choice,
+        answer=answer,
+        always=runtime.allow_always,
+        granted=runtime.keep_grant,
+    )
+
+
+def _permissions(runtime: Runtime, mode: str, options: TurnOptions, settings: Settings) -> Permissions:
+    from ante_nb.agent.permissions import Permissions, parse_rules
+
+    _, wrong = parse_rules(options.allow)
+    if wrong:
+        raise ConfigError(f"--allow: {wrong[0]}", "A rule is `Tool` or `Tool(glob)`, like `Bash(git *)`.")
+    rules = settings.permissions
+    return Permissions(
+        mode,
+        {"allow": [*rules.allow, *options.allow], "ask": rules.ask, "deny": rules.deny},
+        runtime.grants,
+        forbid_yolo=settings.forbid_yolo,
+    )
+
+
+def _news(runtime: Runtime, choice: Choice, settings: Settings, permissions: Permissions) -> tuple[str, ...]:
+    """Notices of the choice, told once in a session; what is wrong with the files, told once at all."""
+    report = runtime.catalog().report()
+    lines = {f"{runtime.session.id} {line}": line for line in choice.notices}
+    problems = (*settings.problems, *permissions.problems, *([report] if report else ()))
+    lines |= {line: line for line in problems}
+    new = {key: line for key, line in lines.items() if key not in runtime.reported}
+    runtime.reported.update(new)
+    return tuple(new.values())
+
+
+def _tool_choice(wanted: str | None, tools: dict[str, Any]) -> str:
+    if wanted is None or wanted in ("auto", "none", "required"):
+        return wanted or "auto"
+    for name in tools:
+        if name.lower() == wanted.lower():
+            return name
+    raise ConfigError(
+        f"--tool-choice: there is no tool {wanted!r}",
+        f"Known: {', '.join(tools) or 'none'}, auto, none, required.",
+    )
+
+
+def _limits(choice: Choice) -> Any:
+    """Result sizes that fit the model: a small context cannot take 30,000 characters at once."""
+    from ante_nb.agent.tools.base import Limits
+
+    context = choice.model.context_limit or (8192 if choice.provider.id == "local" else None)
+    return (
+        Limits(result_chars=3_000, read_lines=120) if context is not None and context <= 16_384 else Limits()
+    )
