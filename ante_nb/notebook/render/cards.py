@@ -238,15 +238,14 @@ def _todo(todos: list[Any]) -> tuple[str, str, bool]:
 
 
 def closing_line(turn: Any) -> tuple[str, str]:
-    """Tokens, cost, time, and what changed, of a :class:`~ante_nb.agent.turn.Turn`."""
+    """Tokens, cost, time, and what changed, of a :class:`~ante_nb.agent.turn.Turn`.
+
+    An error is not in it: it is raised, and stands below as the cell's own error.
+    """
     words = [redact(word) for word in closing_words(turn)]
     style = GOOD if turn.status == "completed" else BAD if turn.status == "failed" else WARN
     rich = _span(words[0], style) + "".join(f" · {_span(word)}" for word in words[1:])
     plain = "ante: " + " · ".join(words)
-    if turn.error is not None:
-        error = redact(str(turn.error))
-        rich += f"<br>{_span(error, style)}"
-        plain += f"\n{error}"
     return _block(rich, LINE, "end of turn", "status"), visible(plain)
 
 

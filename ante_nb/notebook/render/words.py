@@ -65,6 +65,8 @@ def argument_lines(call: ToolCall, without: tuple[str, ...] = ()) -> str:
 def _cost(turn: Any) -> str:
     if turn.cost is None:
         return turn.cost_note if turn.cost_note and turn.cost_note != "unknown" else "cost unknown"
+    if turn.cost == 0:
+        return "no cost"
     return f"${turn.cost:.4f}" if turn.cost < 1 else f"${turn.cost:.2f}"
 
 
