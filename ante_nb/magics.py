@@ -6,7 +6,7 @@ socket and writes no file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from traitlets import Unicode, observe
@@ -14,9 +14,6 @@ from traitlets import Unicode, observe
 from ante_nb.notebook import arguments
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
-
-if TYPE_CHECKING:
-    from ante_nb.agent.turn import Turn
 
 
 @magics_class
@@ -35,9 +32,8 @@ class AnteMagics(Magics):
     def __init__(self, shell: Any) -> None:
         self._loaded = False
         super().__init__(shell=shell)
-        config = kernel_state(shell).runtime.config
-        for name in ("provider", "model", "thinking", "mode"):
-            setattr(config, name, getattr(self, name) or None)
+        names = ("provider", "model", "thinking", "mode")
+        kernel_state(shell).configured = {name: getattr(self, name) for name in names if getattr(self, name)}
         self._loaded = True
 
     @observe("provider", "model", "thinking", "mode")
@@ -50,7 +46,9 @@ class AnteMagics(Magics):
     @line_cell_magic
     def ante(self, line: str, cell: str | None = None) -> None:
         if cell is not None:
-            _run_cell_blocking(self.shell, line, cell)
+            from ante_nb.notebook.cell import run_cell_blocking
+
+            run_cell_blocking(self.shell, line, cell)
             return
         from ante_nb.notebook.commands import run
 
@@ -80,88 +78,3 @@ def unload(shell: Any) -> None:
         shell.events.unregister("post_run_cell", kernel_state(shell).note_result)
     except ValueError:
         pass
-
-
-# ------------------------------------------------------------------------- what a rewritten cell calls
-
-
-async def run_cell(line: str, body: str) -> None:
-    """A ``%%ante`` cell, awaited."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    state = kernel_state(shell)
-    prompt, flags = _parsed(line, body)
-    if prompt is None or state.is_silent:
-        return
-    from ante_nb.notebook.runner import run_awaited
-
-    turn = await run_awaited(
-        state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id
-    )
-    _end(shell, turn, flags)
-
-
-async def run_fix(line: str) -> None:
-    """``%ante fix``, awaited."""
-    from IPython import get_ipython
-
-    from ante_nb.notebook.commands import fix_prompt
-    from ante_nb.notebook.runner import run_awaited
-
-    shell = get_ipython()
-    state = kernel_state(shell)
-    flags = arguments.parse("")
-    turn = await run_awaited(state, fix_prompt(state, line), arguments.options_of(flags), cell=state.cell_id)
-    _end(shell, turn, flags)
-
-
-def run_fix_blocking(shell: Any, line: str) -> None:
-    """``%ante fix`` where the cell cannot be awaited (it is not the only line of its cell)."""
-    from ante_nb.notebook.commands import fix_prompt
-    from ante_nb.notebook.runner import run_blocking
-
-    state = kernel_state(shell)
-    flags = arguments.parse("")
-    turn = run_blocking(state, fix_prompt(state, line), arguments.options_of(flags), cell=state.cell_id)
-    _end(shell, turn, flags)
-
-
-def _run_cell_blocking(shell: Any, line: str, body: str) -> None:
-    prompt, flags = _parsed(line, body)
-    if prompt is None:
-        return
-    from ante_nb.notebook.runner import run_blocking
-
-    state = kernel_state(shell)
-    turn = run_blocking(state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id)
-    _end(shell, turn, flags)
-
-
-def _parsed(line: str, body: str) -> tuple[str | None, Any]:
-    """The prompt and the flags; no prompt where there is nothing to send."""
-    flags = arguments.parse(line)
-    if flags.help:
-        print(arguments.cell_help())
-        return None, flags
-    # IPython ends every cell with a line break that nobody typed.
-    prompt = body[:-1] if body.endswith("\n") else body
-    if not prompt.strip():
-        print("ante: the prompt is empty. Write it below the first line; `%%ante -h` shows the flags.")
-        return None, flags
-    return prompt, flags
-
-
-def _end(shell: Any, turn: Turn, flags: Any) -> None:
-    """Bind the turn, then raise what ended it, so that Run All, nbclient and papermill stop."""
-    shell.user_ns["_ante"] = turn
-    if flags.output:
-        shell.user_ns[flags.output] = turn
-    if turn.error is None:
-        return
-    if flags.keep_going:
-        from ante_nb.redact import redact
-
-        print(redact(f"ante: {turn.error}"))
-        return
-    raise turn.error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments
+from ante_nb.notebook import arguments, keys, provider_commands
+from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,19 +64,6 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
     state.runtime.changed()
 
 
-def _print(text: str = "") -> None:
-    from ante_nb.notebook.render.allowlist import visible
-    from ante_nb.redact import redact
-
-    print(visible(redact(text)))
-
-
-def _rows(rows: list[tuple[str, str]]) -> None:
-    width = max((len(left) for left, _ in rows), default=0)
-    for left, right in rows:
-        _print(f"{left:<{width}}  {right}".rstrip())
-
-
 # --------------------------------------------------------------------------------------- sub-commands
 
 
@@ -110,10 +97,10 @@ def _status(state: KernelState, rest: str) -> None:
     ]
     if state.notebook_path is not None:
         rows.append(("notebook", str(state.notebook_path)))
-    _rows(rows)
+    table(rows)
     for problem in _problems(state):
-        _print(problem)
-    _print(f"sub-commands: {', '.join(_HANDLERS)}   (`%ante help`)")
+        say(problem)
+    say(f"sub-commands: {', '.join(_HANDLERS)}   (`%ante help`)")
 
 
 def _problems(state: KernelState) -> list[str]:
@@ -126,26 +113,8 @@ def _provider(state: KernelState, rest: str) -> None:
     if rest:
         choose(state, "provider", _value(rest))
         _chosen(state)
-        return
-    runtime = state.runtime
-    rows = []
-    for provider in runtime.catalog().providers.values():
-        if provider.alias_of is None:
-            rows.append((provider.id, f"{provider.display_name}; {_how(state, provider)}"))
-    _rows(rows)
-
-
-def _how(state: KernelState, provider: Any) -> str:
-    try:
-        found = state.runtime.keys.find(provider, os.environ)
-    except AnteError as error:
-        return str(error)
-    if found is not None:
-        return f"ready: {found.source}"
-    if provider.auth is None:
-        return "no authentication needed"
-    keys = " or ".join(provider.auth.env_keys)
-    return f"no key ({keys})" if keys else "not signed in"
+    else:
+        provider_commands.short_providers(state)
 
 
 def _model(state: KernelState, rest: str) -> None:
@@ -153,31 +122,10 @@ def _model(state: KernelState, rest: str) -> None:
         choose(state, "model", _value(rest))
         _chosen(state)
         return
-    runtime = state.runtime
     try:
-        choice = runtime.choose()
+        provider_commands.short_models(state)
     except AnteError as error:
-        _print(str(error))
-        return
-    if choice.provider.id == "local":
-        _local_models()
-        return
-    rows = []
-    for model_id in choice.provider.models:
-        spec = runtime.catalog().model_for(choice.provider.id, model_id)
-        context = f"{spec.context_limit:,} tokens of context" if spec.context_limit else "context unknown"
-        retired = f"; retires on {spec.retires_on}" if spec.retires_on else ""
-        rows.append((f"{'*' if model_id == choice.model.id else ' '} {model_id}", context + retired))
-    _rows(rows or [(f"* {choice.model.id}", "this provider takes any model id")])
-
-
-def _local_models() -> None:
-    from ante_nb.local import find_models
-
-    models = find_models()
-    if not models:
-        _print("no GGUF model was found: put one in ~/.ante/models, then `%ante model NAME`")
-    _rows([(model.id, f"{model.size / 1e6:,.0f} MB  {model.path}") for model in models])
+        say(str(error))
 
 
 def _thinking(state: KernelState, rest: str) -> None:
@@ -186,12 +134,12 @@ def _thinking(state: KernelState, rest: str) -> None:
     try:
         choice = state.runtime.choose()
     except AnteError:
-        _print(f"thinking: {state.runtime.choices.thinking or 'default'}")
+        say(f"thinking: {state.runtime.choices.thinking or 'default'}")
         return
     from ante_nb.providers.thinking import levels_of
 
     levels = ", ".join(levels_of(choice.model)) or "none: this model has no thinking control"
-    _print(f"thinking: {choice.thinking or 'default'}   ({choice.model.id} has {levels})")
+    say(f"thinking: {choice.thinking or 'default'}   ({choice.model.id} has {levels})")
 
 
 def _mode(state: KernelState, rest: str) -> None:
@@ -203,7 +151,7 @@ def _mode(state: KernelState, rest: str) -> None:
         "auto": "all but dangerous or unknown calls are allowed",
         "yolo": "everything is allowed without asking",
     }[mode]
-    _print(f"mode: {mode} ({source}): {meaning}")
+    say(f"mode: {mode} ({source}): {meaning}")
 
 
 def _value(rest: str) -> str | None:
@@ -214,11 +162,11 @@ def _chosen(state: KernelState) -> None:
     try:
         choice = state.runtime.choose()
     except AnteError as error:
-        _print(f"chosen, but not ready: {error}")
+        say(f"chosen, but not ready: {error}")
         return
-    _print(f"{choice.provider.id} / {choice.model.id or choice.model.display_name}")
+    say(f"{choice.provider.id} / {choice.model.id or choice.model.display_name}")
     for text in choice.notices:
-        _print(text)
+        say(text)
 
 
 def _save(state: KernelState, rest: str) -> None:
@@ -230,26 +178,26 @@ def _save(state: KernelState, rest: str) -> None:
     }
     if choices.mode:
         if choices.mode == "yolo":
-            _print("yolo is never saved; the mode in settings.json stays as it is")
+            say("yolo is never saved; the mode in settings.json stays as it is")
         else:
             changes["permission_mode"] = choices.mode
     if not changes:
-        _print("nothing to save: no provider, model, thinking level or mode was chosen in this session")
+        say("nothing to save: no provider, model, thinking level or mode was chosen in this session")
         return
     path = save(changes)
-    _print(f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
+    say(f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
 
 
 def _reset(state: KernelState, rest: str) -> None:
     state.runtime.reset()
-    _print(f"new session {state.runtime.session.id}; your variables and files are untouched")
+    say(f"new session {state.runtime.session.id}; your variables and files are untouched")
 
 
 def _usage(state: KernelState, rest: str) -> None:
     session = state.runtime.session
     usage = session.usage
     cost = f"${session.cost:.4f}" + ("" if session.cost_known else " and what has no known price")
-    _rows(
+    table(
         [
             ("session", session.id),
             ("turns", str(session.turns)),
@@ -284,16 +232,16 @@ def fix_prompt(state: KernelState, words: str) -> str:
 
 
 def _fix(state: KernelState, rest: str) -> None:
-    from ante_nb import magics
+    from ante_nb.notebook.cell import run_fix_blocking
 
-    magics.run_fix_blocking(state.shell, rest)
+    run_fix_blocking(state.shell, rest)
 
 
 def _doctor(state: KernelState, rest: str) -> None:
     from ante_nb.notebook.doctor import report
 
     for ok, what, hint in report(state):
-        _print(f"{'ok ' if ok else '-- '} {what}" + (f"\n      {hint}" if hint and not ok else ""))
+        say(f"{'ok ' if ok else '-- '} {what}" + (f"\n      {hint}" if hint and not ok else ""))
 
 
 def _help(state: KernelState, rest: str) -> None:
@@ -303,9 +251,12 @@ def _help(state: KernelState, rest: str) -> None:
 _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "status": _status,
     "provider": _provider,
+    "providers": provider_commands.providers,
     "model": _model,
+    "models": provider_commands.models,
     "thinking": _thinking,
     "mode": _mode,
+    "key": keys.key,
     "save": _save,
     "reset": _reset,
     "usage": _usage,

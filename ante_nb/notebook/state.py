@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.runtime import Runtime
-
 if TYPE_CHECKING:
     from ante_nb.agent.host import ApprovalPresenter
+    from ante_nb.agent.runtime import Runtime
 
 
 @dataclass(slots=True)
@@ -30,11 +29,22 @@ class KernelState:
     """
 
     shell: Any
-    runtime: Runtime = field(default_factory=Runtime)
+    configured: dict[str, str] = field(default_factory=dict)
+    """What ``ipython_config.py`` says, kept until the runtime is made."""
     presenters: list[ApprovalPresenter] = field(default_factory=list)
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
+    _runtime: Runtime | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """Session, choices, connection; made on first use, so that loading the extension imports little."""
+        if self._runtime is None:
+            from ante_nb.agent.runtime import Choices, Runtime
+
+            self._runtime = Runtime(config=Choices(**self.configured))
+        return self._runtime
 
     @property
     def is_kernel(self) -> bool:
@@ -54,6 +64,12 @@ class KernelState:
         """The id of the running cell, where the front end sends one."""
         found = self._request().get("metadata", {}).get("cellId")
         return found if isinstance(found, str) and found else None
+
+    @property
+    def source(self) -> str | None:
+        """The running cell as the front end sent it; ``None`` in a terminal."""
+        found = self._request().get("content", {}).get("code")
+        return found if isinstance(found, str) else None
 
     @property
     def is_silent(self) -> bool:

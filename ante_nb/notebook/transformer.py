@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_CELL = re.compile(r"%%ante(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r?\n|\Z)")
-_FIX = re.compile(r"%ante[ \t]+fix(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r?\n|\Z)")
-_CALL = "await __import__('ante_nb.magics').magics"
+_CELL = re.compile(r"%%ante(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
+_FIX = re.compile(r"%ante[ \t]+fix(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
+_CALL = "await __import__('ante_nb.notebook.cell').notebook.cell"
 
 
 class PromptTransformer:

@@ -246,7 +246,7 @@ RULES: list[tuple[dict[str, list[str]], tuple[str, dict[str, Any]], str]] = [
     ({"allow": ["Read(*)"]}, read("/etc/passwd"), "ask"),
     ({"allow": ["Read(**/passwd)"]}, read("/etc/passwd"), "ask"),
     ({"allow": ["Read(/etc/*)"]}, read("/etc/passwd"), "allow"),
-    ({"allow": ["Read(/etc/*)"]}, read("/etc/../root/x"), "ask"),
+    ({"allow": ["Read(/etc/*)"]}, read("/etc/../srv/x"), "ask"),
     ({"allow": ["Edit(src/**)"]}, edit("src/a.py"), "allow"),
     ({"allow": ["Edit(src/**)"]}, edit("src/../a.py"), "ask"),
     ({"allow": ["Edit(*.txt)"]}, edit("link.txt"), "ask"),

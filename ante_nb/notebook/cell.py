@@ -1,0 +1,100 @@
+"""A prompt cell: flags and prompt in, a turn run, its result bound, its error raised.
+
+The prompt transformer rewrites a ``%%ante`` cell into an awaited call of :func:`run_cell`; where a cell
+cannot be awaited, the magic calls :func:`run_cell_blocking`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.notebook import arguments
+from ante_nb.notebook.state import kernel_state
+
+if TYPE_CHECKING:
+    from ante_nb.agent.turn import Turn
+
+
+async def run_cell(line: str, body: str) -> None:
+    """A ``%%ante`` cell, awaited."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    state = kernel_state(shell)
+    prompt, flags = _parsed(line, body, typed=(state.source or "").endswith(body))
+    if prompt is None or state.is_silent:
+        return
+    from ante_nb.notebook.runner import run_awaited
+
+    turn = await run_awaited(
+        state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id
+    )
+    _end(shell, turn, flags)
+
+
+async def run_fix(line: str) -> None:
+    """``%ante fix``, awaited."""
+    from IPython import get_ipython
+
+    from ante_nb.notebook.commands import fix_prompt
+    from ante_nb.notebook.runner import run_awaited
+
+    shell = get_ipython()
+    state = kernel_state(shell)
+    flags = arguments.parse("")
+    turn = await run_awaited(state, fix_prompt(state, line), arguments.options_of(flags), cell=state.cell_id)
+    _end(shell, turn, flags)
+
+
+def run_fix_blocking(shell: Any, line: str) -> None:
+    """``%ante fix`` where the cell cannot be awaited (it is not the only line of its cell)."""
+    from ante_nb.notebook.commands import fix_prompt
+    from ante_nb.notebook.runner import run_blocking
+
+    state = kernel_state(shell)
+    flags = arguments.parse("")
+    turn = run_blocking(state, fix_prompt(state, line), arguments.options_of(flags), cell=state.cell_id)
+    _end(shell, turn, flags)
+
+
+def run_cell_blocking(shell: Any, line: str, body: str) -> None:
+    """A ``%%ante`` cell, blocking this thread."""
+    prompt, flags = _parsed(line, body)
+    if prompt is None:
+        return
+    from ante_nb.notebook.runner import run_blocking
+
+    state = kernel_state(shell)
+    turn = run_blocking(state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id)
+    _end(shell, turn, flags)
+
+
+def _parsed(line: str, body: str, *, typed: bool = False) -> tuple[str | None, Any]:
+    """The prompt and the flags; no prompt where there is nothing to send.
+
+    IPython ends every cell with a line break, which is taken back unless it was ``typed``.
+    """
+    flags = arguments.parse(line)
+    if flags.help:
+        print(arguments.cell_help())
+        return None, flags
+    prompt = body if typed else body.removesuffix("\n")
+    if not prompt.strip():
+        print("ante: the prompt is empty. Write it below the first line; `%%ante -h` shows the flags.")
+        return None, flags
+    return prompt, flags
+
+
+def _end(shell: Any, turn: Turn, flags: Any) -> None:
+    """Bind the turn, then raise what ended it, so that Run All, nbclient and papermill stop."""
+    shell.user_ns["_ante"] = turn
+    if flags.output:
+        shell.user_ns[flags.output] = turn
+    if turn.error is None:
+        return
+    if flags.keep_going:
+        from ante_nb.redact import redact
+
+        print(redact(f"ante: {turn.error}"))
+        return
+    raise turn.error
