@@ -154,11 +154,14 @@ class _using:
 
     def __enter__(self) -> None:
         from ante_nb.agent.session import Session
-        from ante_nb.errors import ConfigError
+        from ante_nb.errors import BusyError, ConfigError
 
         self._before = self._runtime.session
         if self._session is None:
             return
+        if self._runtime.running is not None:
+            # Before anything is changed: the running turn looks at the runtime's session too.
+            raise BusyError("another turn is still running", "Wait for it, or interrupt it.")
         if self._session == "new":
             self._runtime.session = Session()
         elif isinstance(self._session, Session):

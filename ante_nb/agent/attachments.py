@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import Host
     from ante_nb.messages import Part
 
-_MENTION = re.compile(r"(?<![\w@/.`])@([A-Za-z_~./][^\s`'\"<>|*?]*)")
+_MENTION = re.compile(r"(?<![\w@/.`])@([\w~./][^\s`'\"<>|*?]*)")
+# Code is quoted, not meant: fenced blocks, `inline code`, and a decorator above what it decorates.
+_CODE = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*(?P=fence)|\Z)"
+    r"|(?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`)"
+    r"|^[ \t]*@[\w.]+(?:\([^\n]*\))?[ \t]*(?=\r?\n[ \t]*(?:@|def\b|class\b|async\s+def\b))",
+    re.DOTALL | re.MULTILINE,
+)
 _TAIL = ".,;:!)]}'\""
 
 FILE_CHARS = 60_000
@@ -29,7 +36,8 @@ async def attach(prompt: str, host: Host) -> tuple[list[Part], list[str]]:
     """The parts that the mentions of ``prompt`` add, and the names for the status line."""
     parts: list[Part] = []
     names: list[str] = []
-    for found in dict.fromkeys(match[1] for match in _MENTION.finditer(prompt)):
+    prose = _CODE.sub("``", prompt)
+    for found in dict.fromkeys(match[1] for match in _MENTION.finditer(prose)):
         for word in _readings(found):
             if word in names:
                 break
@@ -55,14 +63,13 @@ async def _one(word: str, host: Host) -> Part | None:
                 body = entry.source + (f"\n--- outputs ---\n{entry.outputs}" if entry.outputs else "")
                 return Text(f'<attachment cell="{entry.number}">\n{body}\n</attachment>')
         return None
-    path = Path(word).expanduser()
-    path = path if path.is_absolute() else host.cwd / path
     try:
+        path = host.cwd / Path(word).expanduser()
         if await asyncio.to_thread(path.is_file):
             return await asyncio.to_thread(_file, word, path)
         if await asyncio.to_thread(path.is_dir):
             return await asyncio.to_thread(_tree, word, path)
-    except OSError:
+    except (OSError, RuntimeError):  # not to be read, or the home of nobody
         return None
     if word.isidentifier():
         variable = await host.describe(word)

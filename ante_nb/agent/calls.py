@@ -138,6 +138,9 @@ class CallRunner:
             item.lane = tool.lane(item.arguments, item.context)
         except ToolError as error:
             item.problem = str(error)
+        except Exception as error:
+            logger.exception("a call of %s could not be prepared", call.name)
+            item.problem = f"{call.name} failed: {type(error).__name__}: {error}"
         return item
 
     async def _one(self, item: _Prepared, before: asyncio.Task[None] | None) -> None:
@@ -154,6 +157,7 @@ class CallRunner:
             self._host.show(ToolStarted(item.call))
             started = time.monotonic()
             outcome = await item.tool.run(item.arguments, item.context)
+            result = finish(outcome, item.call, self._state)
         except ToolDeniedError as error:
             self._settle(item, _error(item.call, str(error)), "denied", 0.0)
         except ToolError as error:
@@ -171,7 +175,6 @@ class CallRunner:
                 time.monotonic() - started,
             )
         else:
-            result = finish(outcome, item.call, self._state)
             self._add(self._turn.files, outcome.files)
             self._add(self._turn.variables, outcome.variables)
             self._settle(

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.loop_thread import agent_loop
+from ante_nb.errors import TurnError
 from ante_nb.messages import TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
@@ -155,6 +156,11 @@ class TurnHandle:
     def _end(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled():
             self.error = task.exception()
+        elif self.turn.error is None:
+            # Stopped before its first line ran: nobody else could say so.
+            self.turn.status = "interrupted"
+            self.turn.error = TurnError("interrupted", "Nothing was sent; run the cell again.")
+            self.turn.error.turn = self.turn
         self.done.set()
         self._finished()
 

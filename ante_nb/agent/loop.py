@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,14 +37,14 @@ from ante_nb.messages import (
 from ante_nb.providers.spec import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from ante_nb.agent.host import Host
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.session import Session
     from ante_nb.agent.structured import AnswerTool
     from ante_nb.agent.tools.base import Tool
-    from ante_nb.messages import Part, StreamEvent
+    from ante_nb.messages import Part, StreamEvent, Usage
     from ante_nb.providers.spec import Choice
 
 MAX_CONTINUATIONS = 3
@@ -61,7 +62,7 @@ _CONTINUE = (
 class ModelCaller(Protocol):
     """What the loop needs of a provider."""
 
-    def stream(self, request: Request) -> AsyncIterator[StreamEvent]: ...
+    def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]: ...
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class TurnLoop:
         self._open_parts: dict[int, Part] = {}
         self._in_stream = False
         self._continuations = 0
-        self._usage_seen: UsageUpdate | None = None
+        self._usage_seen: Usage | None = None
 
     async def run(self) -> None:
         """Run the turn; returns normally whatever happens, with ``turn`` complete."""
@@ -204,6 +205,8 @@ class TurnLoop:
                 self._add(Message.user(_CONTINUE))
                 continue
             self._check_end(step)
+            if not step.text.strip() and plan.answer is None:
+                self._host.show(Notice("model", f"{turn.provider}/{turn.model} ended with an empty answer."))
             if plan.answer is not None:
                 if reminders == MAX_REMINDERS:
                     raise AnteError(
@@ -232,20 +235,21 @@ class TurnLoop:
         done: Done | None = None
         show = self._host.show
         try:
-            async for event in provider.stream(request):
-                if isinstance(event, TextDelta):
-                    self._open_text.setdefault(event.index, []).append(event.text)
-                elif isinstance(event, TextEnd | ThinkingEnd):
-                    self._open_parts[event.index] = event.part
-                elif isinstance(event, Retract):
-                    self._open_text.clear()
-                    self._open_parts.clear()
-                elif isinstance(event, UsageUpdate):
-                    self._usage_seen = event
-                elif isinstance(event, Done):
-                    done = event
-                    break
-                show(event)
+            async with aclosing(provider.stream(request)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        self._open_text.setdefault(event.index, []).append(event.text)
+                    elif isinstance(event, TextEnd | ThinkingEnd):
+                        self._open_parts[event.index] = event.part
+                    elif isinstance(event, Retract):
+                        self._open_text.clear()
+                        self._open_parts.clear()
+                    elif isinstance(event, UsageUpdate):
+                        self._usage_seen = event.usage
+                    elif isinstance(event, Done):
+                        done = event
+                        break
+                    show(event)
         except ProviderError as error:
             if error.partial is None:
                 error.partial = self._partial()
@@ -257,21 +261,21 @@ class TurnLoop:
         step = Step(request.step_id, done.message, usage=done.usage, stop_reason=done.stop_reason)
         turn.steps.append(step)
         turn.stop_reason = done.stop_reason
-        self._count(step)
+        self._count(step.usage)
         self._add(done.message, usage=done.usage, stop_reason=done.stop_reason, step=step.id)
         show(StepEnded(step.id, done.usage, done.stop_reason))
         return step
 
-    def _count(self, step: Step) -> None:
+    def _count(self, usage: Usage | None) -> None:
         turn, model = self._turn, self._plan.choice.model
-        if step.usage is None:
+        if usage is None:
             turn.cost, turn.cost_note = None, "unknown"
             return
-        turn.usage = step.usage if turn.usage is None else turn.usage + step.usage
+        turn.usage = usage if turn.usage is None else turn.usage + usage
         if model.plan_priced:
             turn.cost_note = "plan"
             return
-        cost = cost_of(model, step.usage)
+        cost = cost_of(model, usage)
         if cost is None or turn.cost_note == "unknown":
             turn.cost, turn.cost_note = None, "unknown"
         else:
@@ -296,6 +300,8 @@ class TurnLoop:
                 if step.stop_reason == "refusal"
                 else "answer was stopped by the vendor's filter"
             )
+            # It must not stand in the next request: what was refused once is refused again.
+            self._messages.pop()
             raise ContentFilterError(
                 f"{who}: {word}",
                 "Rephrase the prompt, or ask another model with --model.",
@@ -340,7 +346,10 @@ class TurnLoop:
                 self._messages.append(partial)
         added = settled(self._messages[self._start :], finished=finished)
         if turn.status == "interrupted" and not finished and added and added[-1].role == "assistant":
-            turn.steps.append(Step(new_id("step"), added[-1]))
+            turn.steps.append(Step(new_id("step"), added[-1], usage=self._usage_seen))
+        if self._in_stream and self._usage_seen is not None:
+            # The vendor bills what it had read and written until then.
+            self._count(self._usage_seen)
         if turn.status == "failed":
             added = _without_loose_end(added)
         self._plan.node.messages = added

@@ -6,13 +6,14 @@ grants, and the connection to the provider. How a turn is made ready is in :mod:
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.session import Session
 from ante_nb.agent.turn import Turn
-from ante_nb.errors import AnteError, ConfigError
+from ante_nb.errors import AnteError, ConfigError, TurnError
 from ante_nb.ids import new_id
 from ante_nb.log import configure, logger
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.host import Host
+    from ante_nb.agent.turn import TurnStatus
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.catalog.resolve import Overrides
@@ -178,6 +180,10 @@ class Runtime:
         configure()
         try:
             plan = await plan_turn(self, turn, options, host, cell)
+        except asyncio.CancelledError:
+            error = TurnError("interrupted", "Nothing was sent; run the cell again.")
+            self._refuse(turn, error, host, "interrupted")
+            return
         except AnteError as error:
             self._refuse(turn, error, host)
             return
@@ -201,10 +207,10 @@ class Runtime:
             self._remember_model(plan.choice)
 
     @staticmethod
-    def _refuse(turn: Turn, error: AnteError, host: Host) -> None:
+    def _refuse(turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
         from ante_nb.messages import TurnEnded
 
-        turn.status = "failed"
+        turn.status = status
         turn.error = error
         error.turn = turn
         host.show(TurnEnded(turn))
@@ -238,6 +244,14 @@ class Runtime:
             logger.info("the last-used model was not saved: %s", error)
 
     # --------------------------------------------------------------------------------- the connection
+
+    async def aclose(self) -> None:
+        """Close the connection to the provider; a further turn makes a new one."""
+        provider, self._provider, self._provider_key = self._provider, None, None
+        if provider is not None:
+            await provider.aclose()
+        if _closing:
+            await asyncio.wait(list(_closing))
 
     def _provider_for(self, choice: Choice) -> Any:
         """The provider for ``choice``; the connection of the last turn is kept where it fits."""
@@ -309,8 +323,6 @@ def _connect(choice: Choice, settings: Settings | None) -> Any:
 
 
 def _close_later(provider: Any) -> None:
-    import asyncio
-
     task = asyncio.get_running_loop().create_task(provider.aclose())
     _closing.add(task)
     task.add_done_callback(_closing.discard)

@@ -111,19 +111,24 @@ class Session:
             return self.head, key
         parent = self.nodes[known].parent
         if parent is not None:
-            # The cell above may have been changed and run again since: go on from what it says now.
-            parent = self.by_cell.get(self.nodes[parent].cell, parent)
+            # The cell above may have been changed and run again since: go on from what it says now,
+            # unless that answer came after one of this cell (`--append` makes such orders).
+            now = self.by_cell.get(self.nodes[parent].cell, parent)
+            if all(entry.cell != key for entry in self._path(now)):
+                parent = now
         return parent, key
 
     def conversation(self, node: str | None) -> list[Message]:
         """All messages from the root to and with ``node``."""
+        return [message for entry in reversed(self._path(node)) for message in entry.messages]
+
+    def _path(self, node: str | None) -> list[Node]:
+        """``node`` and what it goes on from, up to the root."""
         path: list[Node] = []
-        seen: set[str] = set()
-        while node is not None and node not in seen:
-            seen.add(node)
+        while node is not None:
             path.append(self.nodes[node])
             node = path[-1].parent
-        return [message for entry in reversed(path) for message in entry.messages]
+        return path
 
     def keep(self, node: Node, turn: Turn) -> None:
         """Put a turn that has ended into the tree, and make it the place to go on from.
@@ -182,10 +187,13 @@ def settled(messages: list[Message], *, finished: bool) -> tuple[Message, ...]:
         last = out.pop()
         if any(isinstance(part, Text) for part in parts):
             out.append(with_parts(last, parts))
-    answered = {result.call_id for message in out for result in message.tool_results}
     closed: list[Message] = []
-    for message in out:
+    for message, after in zip(out, [*out[1:], None], strict=True):
+        if message.role == "assistant" and not message.parts:
+            continue
         closed.append(message)
+        # By place, not by id alone: some servers use the same call ids in every step.
+        answered = {result.call_id for result in after.tool_results} if after is not None else set()
         orphans = [call for call in message.tool_calls if call.id not in answered]
         if orphans:
             closed.append(Message("tool", tuple(interrupted_result(call) for call in orphans)))

@@ -6,6 +6,7 @@ that does not fit is refused with the reason, so that the model can correct it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -47,8 +48,13 @@ class AnswerTool(Tool):
     def __init__(self, schema: Any) -> None:
         self.value: Any = _MISSING
         self._schema, self._validate = _json_schema(schema) if isinstance(schema, dict) else _of_type(schema)
+        reference = self._schema.get("$ref", "")
+        if reference.startswith("#/$defs/"):
+            # A recursive type: vendors want to see at the top that it is an object.
+            definitions = self._schema.get("$defs", {})
+            self._schema = {**definitions.get(reference.removeprefix("#/$defs/"), {}), "$defs": definitions}
         # A tool's arguments are an object; anything else travels inside of one.
-        self._wrapped = self._schema.get("type") != "object" and "$ref" not in self._schema
+        self._wrapped = self._schema.get("type") != "object"
         if self._wrapped:
             definitions = self._schema.pop("$defs", None)
             self._schema = {"type": "object", "properties": {"value": self._schema}, "required": ["value"]}
@@ -92,7 +98,8 @@ def _reason(error: ValueError) -> str:
 def _of_type(schema: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(schema)
-        return adapter.json_schema(), adapter.validate_python
+        # What is to be checked came as JSON: a date is a string there, a tuple a list.
+        return adapter.json_schema(), lambda value: adapter.validate_json(json.dumps(value))
     except (PydanticSchemaGenerationError, TypeError, ValueError) as error:
         raise ConfigError(
             f"schema= cannot be made of {schema!r}: {str(error).splitlines()[0]}",
