@@ -70,9 +70,21 @@ COMMANDS: tuple[Command, ...] = (
         "status", "", "what a turn would use now, and where each value comes from (also: no sub-command)"
     ),
     Command("provider", "[ID]", "choose the provider for the following cells; without ID: list them"),
+    Command("providers", "", "all providers: wire, how signed in, base URL in effect and its source"),
     Command("model", "[ID]", "choose the model; without ID: list the provider's"),
+    Command(
+        "models",
+        "[--live] [PROVIDER]",
+        "models with context, output limit, price, thinking levels; without PROVIDER: of all. "
+        "--live asks the server itself",
+    ),
     Command("thinking", "[LEVEL]", "choose the thinking level; `default` takes the choice back"),
     Command("mode", "[strict|auto|yolo]", "choose the permission mode"),
+    Command(
+        "key",
+        "PROVIDER [--delete]",
+        "ask for an API key by a password prompt and store it; --delete forgets it",
+    ),
     Command("save", "", "write the present choices to settings.json"),
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),

@@ -11,12 +11,14 @@ import contextlib
 import logging
 import random
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
-from ante_nb.messages import Done, Notice, Opaque, Retract, Text, Thinking, ToolCall, with_parts
-from ante_nb.providers import handover, retry
+from ante_nb.messages import Done, Notice, Opaque, Retract, Text, ToolCall
+from ante_nb.providers import handover, omissions, retry
+from ante_nb.providers.failure_words import safe_url
 from ante_nb.providers.failures import Target, classify
+from ante_nb.providers.spec import Request
 from ante_nb.providers.transports.http import HttpClient
 from ante_nb.providers.transports.http_sse import WHOLE, HttpSse, failure, whole_body
 from ante_nb.providers.transports.model_list import read_models
@@ -26,21 +28,19 @@ from ante_nb.redact import register
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-    from ante_nb.messages import Message, StreamEvent
-    from ante_nb.providers.spec import Choice, ModelSpec, Request
+    from ante_nb.messages import StreamEvent
+    from ante_nb.providers.omissions import Omission
+    from ante_nb.providers.spec import Choice, ModelSpec
     from ante_nb.providers.wires.base import Decoder
 
 logger = logging.getLogger("ante_nb")
 
-LATE_IDLE = 10.0
+LATE_IDLE = 2.0
 """Seconds to wait for usage once the terminal marker is there: some servers leave the body open."""
 
-Omission: TypeAlias = Literal["stream_options", "thinking", "reasoning"]
-_NOTES: dict[Omission, str] = {
-    "stream_options": "",
-    "thinking": "The server refuses the thinking setting; asked again without it.",
-    "reasoning": "The server refuses the earlier thinking; asked again without it.",
-}
+_BETA = "anthropic-beta"
+# All on one page: Anthropic gives 20 models unless asked for more (at most 1000), Gemini 50.
+_LIST_PARAMS = {"AnthropicMessage": {"limit": "1000"}, "Gemini": {"pageSize": "1000"}}
 
 
 @dataclass(slots=True)
@@ -147,18 +147,35 @@ class Provider:
         """The models that the server itself lists, as far as it describes them.
 
         Raises:
-            ProviderError: the server has no list or refuses it.
+            NotFoundError: the server has no list.
+            ProviderError: it refuses it, or it cannot be read.
         """
-        base = self.choice.base_url.partition("?")[0].rstrip("/")
-        url = base + (self.choice.provider.models_endpoint or "/models")
+        spec = self.choice.provider
+        url = self._list_url()
         with self._named():
-            headers, params = self._headers({})
+            headers, params = self._headers(self._wire.headers(Request(()), self.choice.model, spec))
+            params = {**_LIST_PARAMS.get(spec.wire_style, {}), **params}
             status, answer_headers, data = await self._client.request(
                 "GET", url, headers=headers, params=params, idle=30.0
             )
+            if status in (404, 405):
+                raise e.NotFoundError(
+                    f"{self._target.name} has no list of models at {safe_url(url)} (HTTP {status})",
+                    f"Check the base URL (often it must end in /v1); `%ante models {spec.id}` shows what the"
+                    " catalog knows.",
+                    status=status,
+                )
             if status != 200:
                 raise classify(self._target, status, answer_headers, data)
             return read_models(self._target, data)
+
+    def _list_url(self) -> str:
+        """The list's address: beside the endpoint on the Messages wire, whose base may lack ``/v1``."""
+        base, _, query = self.choice.base_url.partition("?")
+        if self.choice.provider.wire_style == "AnthropicMessage":
+            base = self._wire.url(base, self.choice.model, stream=False).removesuffix("/messages")
+        url = base.rstrip("/") + (self.choice.provider.models_endpoint or "/models")
+        return f"{url}?{query}" if query else url
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -181,15 +198,7 @@ class Provider:
     ) -> tuple[str, dict[str, str], dict[str, str], dict[str, Any]]:
         """URL, headers, query and body of a try."""
         provider, model, request = self.choice.provider, self.choice.model, call.request
-        if "stream_options" in call.omit:
-            provider = replace(provider, quirks=replace(provider.quirks, stream_options=False))
-        if "thinking" in call.omit:
-            request, model = replace(request, thinking=None), replace(model, thinking=None)
-        if "reasoning" in call.omit:
-            stripped = tuple(_without_thinking(message) for message in request.messages)
-            request = replace(
-                request, messages=handover.adapt(stripped, provider, model, provider.wire_style)
-            )
+        request, model, provider = omissions.without(call.omit, request, model, provider)
         body = self._wire.encode(request, model, provider, stream=stream)
         headers, params = self._headers(self._wire.headers(request, model, provider))
         return self._wire.url(self.choice.base_url, model, stream=stream), headers, params, body
@@ -198,7 +207,10 @@ class Provider:
         """Headers and query: the catalog's headers win over ours, authentication over all."""
         provider, credential = self.choice.provider, self.choice.credential
         headers = {name.lower(): value for name, value in of_wire.items()}
-        headers.update({name.lower(): value for name, value in provider.http_headers.items()})
+        own = {name.lower(): value for name, value in provider.http_headers.items()}
+        if _BETA in headers and _BETA in own:
+            own[_BETA] = _joined(own[_BETA], headers[_BETA])
+        headers.update(own)
         if credential is None:
             return headers, {}
         auth = provider.auth
@@ -278,13 +290,13 @@ class Provider:
 
     def _next(self, call: _Call, problem: e.ProviderError) -> tuple[float, str]:
         """Seconds until the next try and what to say about it; raises ``problem`` if there is none."""
-        omission = _refused(problem, call.omit)
+        omission = omissions.refused(problem, call.omit)
         if omission is not None:
             call.omit.add(omission)
-            if omission != "reasoning":
+            if omission in omissions.LASTING:
                 self._never.add(omission)
             logger.info("%s refuses %s: asked again without", self._target.provider.id, omission)
-            return 0.0, _NOTES[omission]
+            return 0.0, omissions.NOTES[omission]
         wait = call.budget.next(problem, began=call.began)
         if wait is None:
             raise problem
@@ -308,29 +320,7 @@ def _says_nothing(done: Done) -> bool:
     )
 
 
-def _without_thinking(message: Message) -> Message:
-    return with_parts(message, tuple(part for part in message.parts if not isinstance(part, Thinking)))
-
-
-def _refused(problem: e.ProviderError, omitted: set[Omission]) -> Omission | None:
-    """What of the request a 400 complains about, if the call can do without it."""
-    if problem.status not in (400, 422) or type(problem) is not e.InvalidRequestError:
-        return None
-    words = f"{problem.code or ''} {problem.message}".lower()
-    found: Omission | None = None
-    if "stream_options" in words:
-        found = "stream_options"
-    elif "invalid_encrypted_content" in words or ("signature" in words and "thinking" in words):
-        found = "reasoning"
-    elif "must be passed back" not in words and any(
-        name in words
-        for name in (
-            "reasoning_effort",
-            "reasoning.effort",
-            "enable_thinking",
-            "chat_template_kwargs",
-            "reasoning.summary",
-        )
-    ):
-        found = "thinking"
-    return None if found in omitted else found
+def _joined(*lists: str) -> str:
+    """Comma lists as one, each item once: the betas of the catalog and of the wire hold side by side."""
+    items = (item.strip() for text in lists for item in text.split(","))
+    return ",".join(dict.fromkeys(item for item in items if item))
