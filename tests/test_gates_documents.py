@@ -18,17 +18,16 @@ if TYPE_CHECKING:
 
     from support.chat_server import ChatServer
 
+WITH_PYTHON = [ROOT / "README.md", ROOT / "docs" / "guide.md"]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", WITH_PYTHON, ids=lambda path: path.name)
 def test_python_blocks_run_from_top_to_bottom(
     document: Path, chat_server: ChatServer, isolated_home: Path, tmp_path: Path
 ) -> None:
     blocks = snippets(document, "python")
-    if not blocks:
-        assert not re.search(r"^(%%ante|import ante_nb)", document.read_text("utf-8"), re.MULTILINE)
-        return
+    assert blocks
     with Kernel(cwd=tmp_path, env=point_at(chat_server, isolated_home)) as kernel:
         for block in blocks:
             outcome = kernel.run(block.code.rstrip("\n"))
@@ -39,6 +38,10 @@ def test_python_blocks_run_from_top_to_bottom(
         if re.search(r"^%%ante|\bask(_async)?\(\"(?!hello)", block.code, re.MULTILINE)
     ]
     assert len(chat_server.chats) == len(prompts)
+
+
+def test_no_other_document_has_python_blocks() -> None:
+    assert [path.name for path in DOCUMENTS if snippets(path, "python") and path not in WITH_PYTHON] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
