@@ -205,8 +205,6 @@ class TurnLoop:
                 self._add(Message.user(_CONTINUE))
                 continue
             self._check_end(step)
-            if not step.text.strip() and plan.answer is None:
-                self._host.show(Notice("model", f"{turn.provider}/{turn.model} ended with an empty answer."))
             if plan.answer is not None:
                 if reminders == MAX_REMINDERS:
                     raise AnteError(
