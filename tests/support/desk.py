@@ -7,7 +7,6 @@ import inspect
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.headless import describe, execute
@@ -18,6 +17,7 @@ from support.ante import check_conversation, echo, point_at, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import pytest
 
