@@ -68,6 +68,8 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
 
 
 def _status(state: KernelState, rest: str) -> None:
+    from ante_nb.providers.failure_words import safe_url
+
     runtime = state.runtime
     settings = runtime.settings()
     rows: list[tuple[str, str]] = []
@@ -84,7 +86,10 @@ def _status(state: KernelState, rest: str) -> None:
                 "thinking",
                 f"{choice.thinking or 'default'}  ({source.get('thinking', 'not set: nothing is sent')})",
             ),
-            ("base URL", f"{choice.base_url or '-'}  ({source.get('base_url', '')})"),
+            (
+                "base URL",
+                f"{safe_url(choice.base_url) if choice.base_url else '-'}  ({source.get('base_url', '')})",
+            ),
             ("credential", source.get("credential", "none needed")),
         ]
         rows += [("note", text) for text in choice.notices]
