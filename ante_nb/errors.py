@@ -41,6 +41,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ante_nb.redact import redact
+
 if TYPE_CHECKING:
     from ante_nb.messages import Message
 
@@ -91,9 +93,11 @@ class AnteError(Exception):
     kind: ClassVar[str] = "error"
 
     def __init__(self, message: str, hint: str | None = None) -> None:
+        # Here, so that no traceback, repr or log of it can hold a key that somebody put into a message.
+        message = redact(message)
         super().__init__(message)
         self.message = " ".join(message.split())
-        self.hint = " ".join(hint.split()) if hint else None
+        self.hint = redact(" ".join(hint.split())) if hint else None
         self.turn: Any = None
 
     def __str__(self) -> str:
@@ -104,8 +108,6 @@ class AnteError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """One readable line in place of a traceback (IPython calls this)."""
-        from ante_nb.redact import redact
-
         return [redact(f"ante: {self}")]
 
 

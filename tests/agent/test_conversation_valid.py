@@ -88,7 +88,7 @@ async def test_the_next_request_is_valid_whatever_happened(desk: Desk) -> None:
             desk.runtime.reset()
         desk.server.reset()
         desk.server.enqueue(*[a_reply(rng) for _ in range(rng.randrange(1, 5))])
-        running = asyncio.create_task(
+        running: asyncio.Task[Any] = asyncio.create_task(  # noqa: RUF006  (waited for below)
             desk.run(
                 f"prompt {number}",
                 cell=rng.choice([None, "a", "b", "c"]),

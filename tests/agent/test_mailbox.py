@@ -28,10 +28,10 @@ def flat(events: list[Any]) -> list[Any]:
     out: list[Any] = []
     for event in events:
         last = out[-1] if out else None
-        if isinstance(event, TextDelta | ThinkingDelta) and type(last) is type(event):
-            if last.index == event.index:
-                out[-1] = type(event)(event.index, last.text + event.text)
-                continue
+        delta = isinstance(event, TextDelta | ThinkingDelta) and type(last) is type(event)
+        if delta and last.index == event.index:
+            out[-1] = type(event)(event.index, last.text + event.text)
+            continue
         out.append(event)
     return out
 
