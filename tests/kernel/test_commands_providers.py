@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.chat_server import Reply, status
-from support.vendor_server import VendorServer
+from support.four_wires import WireServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,8 @@ PASTED = "sk-pasted-0123456789abcdefghij"
 
 
 @pytest.fixture
-def vendor() -> Iterator[VendorServer]:
-    with VendorServer() as server:
+def vendor() -> Iterator[WireServer]:
+    with WireServer() as server:
         yield server
 
 
@@ -130,7 +130,7 @@ def test_models_of_nobody(ante: Ante) -> None:
         assert outcome.status == "error" and len(outcome.error.splitlines()) == 1, outcome.text
 
 
-def test_live_models_of_every_wire(ante: Ante, vendor: VendorServer, isolated_home: Path) -> None:
+def test_live_models_of_every_wire(ante: Ante, vendor: WireServer, isolated_home: Path) -> None:
     (isolated_home / ".ante/catalog.json").write_text(
         json.dumps({"providers": {"gemini": {"base_url": f"{vendor.origin}/v1beta"}}})
     )
@@ -199,7 +199,7 @@ def test_a_server_without_a_list(ante: Ante, isolated_home: Path) -> None:
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_an_interrupt_ends_the_wait_for_a_list(ante: Ante, vendor: VendorServer, awaited: bool) -> None:
+def test_an_interrupt_ends_the_wait_for_a_list(ante: Ante, vendor: WireServer, awaited: bool) -> None:
     environment(ante, OPENAI_API_KEY="key-o-0123456789", OPENAI_BASE_URL=f"{vendor.origin}/v1")
     vendor.hold.clear()
     tail = "\nimport asyncio; await asyncio.sleep(0)" if awaited else ""
@@ -222,9 +222,7 @@ def test_an_interrupt_ends_the_wait_for_a_list(ante: Ante, vendor: VendorServer,
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_a_key_by_password_prompt(
-    ante: Ante, isolated_home: Path, vendor: VendorServer, awaited: bool
-) -> None:
+def test_a_key_by_password_prompt(ante: Ante, isolated_home: Path, vendor: WireServer, awaited: bool) -> None:
     environment(ante, OPENAI_BASE_URL=f"{vendor.origin}/v1")
     tail = "\nimport asyncio; await asyncio.sleep(0)" if awaited else ""
     outcome = ante.kernel.run(f"%ante key openai{tail}", stdin=[f" {PASTED}\n"])

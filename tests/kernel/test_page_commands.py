@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.four_wires import WireServer
 from support.kernel import Kernel
 from support.shared import ROOT
-from support.vendor_server import VendorServer
 
 from ante_nb.providers.catalog.load import load_catalog
 
@@ -132,7 +132,7 @@ kernel_state(get_ipython()).runtime.keys.sign_ins = SignIns()
 @dataclass
 class Desk:
     kernel: Kernel
-    server: VendorServer
+    server: WireServer
     home: Path
 
     def write(self, name: str, content: Any) -> None:
@@ -153,7 +153,7 @@ def _variables(row: Command) -> list[str]:
 def desk(isolated_home: Path, tmp_path: Path) -> Iterator[Desk]:
     home = isolated_home / ".ante"
     home.mkdir(mode=0o700)
-    with VendorServer() as server, Kernel(cwd=tmp_path) as kernel:
+    with WireServer() as server, Kernel(cwd=tmp_path) as kernel:
         loaded = kernel.run(SETUP)
         assert loaded.status == "ok", loaded.text
         yield Desk(kernel, server, home)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.chat_server import ChatServer, Reply, finish, wait
-from support.vendor_server import GEMINI, MESSAGES, VendorServer
+from support.four_wires import GEMINI, MESSAGES, WireServer
 
 from ante_nb import errors as e
 from ante_nb.messages import Done, Message, Notice, Text, Thinking, ToolCall, ToolResult
@@ -52,13 +52,13 @@ BAD_SIGNATURE = {
 
 
 @pytest.fixture
-def vendor() -> Iterator[VendorServer]:
-    with VendorServer() as server:
+def vendor() -> Iterator[WireServer]:
+    with WireServer() as server:
         yield server
 
 
 @pytest.fixture
-async def connect(vendor: VendorServer, tmp_path: Path) -> AsyncIterator[Any]:
+async def connect(vendor: WireServer, tmp_path: Path) -> AsyncIterator[Any]:
     """Connects to a provider of the catalog at the loopback server; closes what it made."""
     made: list[Provider] = []
     catalog = load_catalog(tmp_path)
@@ -86,7 +86,7 @@ def notes(events: list[Any]) -> list[str]:
 
 
 async def test_a_summary_that_is_refused_costs_the_summary_and_not_the_level(
-    vendor: VendorServer, connect: Any
+    vendor: WireServer, connect: Any
 ) -> None:
     provider = connect("openai", "gpt-5.4")
     vendor.queue.append((400, NOT_VERIFIED))
@@ -102,14 +102,14 @@ async def test_a_summary_that_is_refused_costs_the_summary_and_not_the_level(
     assert vendor.posts[-1].body["reasoning"] == {"effort": "high"}
 
 
-async def test_a_model_without_levels_at_xai(vendor: VendorServer, connect: Any) -> None:
+async def test_a_model_without_levels_at_xai(vendor: WireServer, connect: Any) -> None:
     vendor.queue.append((400, NO_EFFORT))
     events = await collect(connect("xai", "grok-4-latest"))
     assert ["reasoning" in post.body for post in vendor.posts] == [True, False]
     assert "thinking setting" in notes(events)[0]
 
 
-async def test_a_model_without_encrypted_reasoning(vendor: VendorServer, connect: Any) -> None:
+async def test_a_model_without_encrypted_reasoning(vendor: WireServer, connect: Any) -> None:
     vendor.queue.append((400, NOT_ENCRYPTED))
     events = await collect(connect("xai", "grok-4-latest"))
     assert ["include" in post.body for post in vendor.posts] == [True, False]
@@ -117,7 +117,7 @@ async def test_a_model_without_encrypted_reasoning(vendor: VendorServer, connect
     assert notes(events) == []
 
 
-async def test_two_refusals_in_a_row(vendor: VendorServer, connect: Any) -> None:
+async def test_two_refusals_in_a_row(vendor: WireServer, connect: Any) -> None:
     vendor.queue.extend([(400, NOT_ENCRYPTED), (400, NO_EFFORT)])
     await collect(connect("xai", "grok-4-latest"))
     assert [("include" in post.body, "reasoning" in post.body) for post in vendor.posts] == [
@@ -127,7 +127,7 @@ async def test_two_refusals_in_a_row(vendor: VendorServer, connect: Any) -> None
     ]
 
 
-async def test_the_same_refusal_twice_is_an_error(vendor: VendorServer, connect: Any) -> None:
+async def test_the_same_refusal_twice_is_an_error(vendor: WireServer, connect: Any) -> None:
     vendor.queue.extend([(400, NOT_VERIFIED)] * 2)
     with pytest.raises(e.InvalidRequestError, match="verified"):
         await collect(connect("openai", "gpt-5.4"))
@@ -179,7 +179,7 @@ def gemini_history(model: str) -> tuple[Message, ...]:
     )
 
 
-async def test_a_corrupt_thought_signature_is_replaced_once(vendor: VendorServer, connect: Any) -> None:
+async def test_a_corrupt_thought_signature_is_replaced_once(vendor: WireServer, connect: Any) -> None:
     model = "gemini-3.1-pro-preview"
     provider = connect("gemini", model, "/v1beta")
     request = Request(gemini_history(model), step_id="step_2")
@@ -212,9 +212,7 @@ async def test_a_corrupt_thought_signature_is_replaced_once(vendor: VendorServer
 # ------------------------------------------------------------------------------------------ headers
 
 
-async def test_betas_of_the_catalog_and_the_wire_hold_side_by_side(
-    vendor: VendorServer, connect: Any
-) -> None:
+async def test_betas_of_the_catalog_and_the_wire_hold_side_by_side(vendor: WireServer, connect: Any) -> None:
     both = "oauth-2025-04-20,interleaved-thinking-2025-05-14"
     await collect(connect("anthropic-subscription", "claude-haiku-4-5"))
     assert vendor.posts[-1].headers["anthropic-beta"] == both
@@ -236,7 +234,7 @@ async def test_betas_of_the_catalog_and_the_wire_hold_side_by_side(
 
 
 @pytest.mark.parametrize("provider_id", ["antix", "ali-coding-plan"])
-async def test_gateways_are_asked_for_no_beta(vendor: VendorServer, connect: Any, provider_id: str) -> None:
+async def test_gateways_are_asked_for_no_beta(vendor: WireServer, connect: Any, provider_id: str) -> None:
     await collect(connect(provider_id, "claude-haiku-4-5"))
     assert vendor.posts[-1].wire == MESSAGES and "anthropic-beta" not in vendor.posts[-1].headers
 
@@ -273,7 +271,7 @@ async def test_a_body_that_stays_open_costs_little(tmp_path: Path) -> None:
     ],
 )
 async def test_where_the_list_is(
-    vendor: VendorServer, connect: Any, provider: str, model: str, base: str, path: str
+    vendor: WireServer, connect: Any, provider: str, model: str, base: str, path: str
 ) -> None:
     assert [row.id for row in await connect(provider, model, base).list_models()] == ["served-1"]
     [asked] = vendor.requests
@@ -282,7 +280,7 @@ async def test_where_the_list_is(
     assert ("anthropic-version" in asked.headers) == (provider in ("anthropic", "antix"))
 
 
-async def test_no_list_is_said_without_a_model(vendor: VendorServer, connect: Any) -> None:
+async def test_no_list_is_said_without_a_model(vendor: WireServer, connect: Any) -> None:
     with pytest.raises(e.NotFoundError) as caught:
         await connect("openai", "gpt-5.4", "/v1", models_endpoint="/none").list_models()
     words = str(caught.value)
