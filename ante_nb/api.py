@@ -120,7 +120,7 @@ def _shell() -> Any:
     """The running IPython shell, without importing IPython where nobody has."""
     import sys
 
-    if "IPython" not in sys.modules:
+    if sys.modules.get("IPython") is None:
         return None
     from IPython import get_ipython
 

@@ -22,14 +22,16 @@ _SHAPES = re.compile(
     """,
     re.VERBOSE,
 )
+# What stands behind a name must have a digit: source code says `api_key = settings.api_key`, and a model
+# that reads it masked cannot edit it.
 _HEADERS = re.compile(
     r"""(?ix)
     ( (?:authorization|proxy-authorization)["']?\s*[:=]\s*["']?(?:bearer|basic)\s+
     | \bbearer\s+(?=[A-Za-z0-9_\-.=]{16,})
     | (?:x-api-key|x-goog-api-key|api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|code[_-]?verifier)
-      ["']?\s*[:=]\s*["']?
-    | [?&](?:key|api_key|token|access_token|code|state)=
-    ) (?!\[redacted\])(?P<value>[^\s"'&,;}\])<>]{8,})
+      ["']?\s*[:=]\s*["']? (?=[^\s"'&,;}\])<>]*\d)
+    | [?&](?:key|api_key|token|access_token|code|state)= (?=[^\s"'&,;}\])<>]*\d)
+    ) (?!\[redacted\])(?![{$%])(?P<value>[^\s"'&,;}\])<>]{8,})
     """,
 )
 _SECRETS: set[str] = set()

@@ -165,7 +165,7 @@ def test_no_secret_is_in_any_file_or_line(
     chat_server: ChatServer, isolated_home: Path, tmp_path: Path
 ) -> None:
     every = " ".join(SECRETS.values())
-    (tmp_path / "env.txt").write_text("\n".join(SECRETS.values()))
+    (tmp_path / "env.txt").write_text("\n".join(SECRETS.values()) + "\n")
     chat_server.enqueue(
         Reply(
             text(f"I saw {SECRETS['openai']}"),
