@@ -167,3 +167,6 @@ def _perform_blocking(item: Work) -> None:
         item.finish(error=error if isinstance(error, Exception) else RuntimeError(str(error)))
     else:
         item.finish(result)
+        if getattr(result, "interrupted", False):
+            # IPython took the interrupt for the code's; it is meant for the turn as well.
+            raise KeyboardInterrupt

@@ -8,8 +8,10 @@ server evaluates only what is new.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.envelope import unwrap
 from ante_nb.messages import Image, Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _KEPT = frozenset(
     {"type", "properties", "required", "enum", "const", "items", "anyOf", "minItems", "maxItems"}
 )
+# Hermes tags, and the marks that chat templates put between messages (ChatML, Llama, Gemma, Mistral).
+_BREAKING = re.compile(r"</?tool_(?:call|response)|<\|\w+\|?>|</?s>|<(?:start|end)_of_turn>|\[/?INST\]")
 _TOOL_WORDS, _FIELD_WORDS = 200, 90
 
 
@@ -96,8 +100,16 @@ def _heard(message: Message) -> Iterable[str]:
         elif isinstance(part, Image):
             yield "(an image, which this model cannot see)"
         elif isinstance(part, ToolResult):
-            words = part.text or "(no output)"
+            words = _unwrapped(part.text) or "(no output)"
             yield f"<tool_response>\n{'Error: ' if part.is_error else ''}{words}\n</tool_response>"
+
+
+def _unwrapped(text: str) -> str:
+    """A result without the agent's envelope, which small models take for the form of an answer.
+
+    The Hermes tag takes its place; what would end it, or begin another message, is made harmless.
+    """
+    return _BREAKING.sub(lambda found: found[0][0] + " " + found[0][1:], unwrap(text))
 
 
 def call_schema(tools: Iterable[ToolSpec], *, strict: bool = True) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.envelope import unwrap
 from ante_nb.messages import Image, ToolCall, ToolResult
 from ante_nb.notebook.render.allowlist import DATA_IMAGE, IGNORE_MATH, clean, visible
 from ante_nb.notebook.render.images import MAX_DATA
@@ -141,7 +142,7 @@ class Card:
         live = "".join(self.output)
         if not self.ended:
             return live[-_LIVE_LIMIT:]
-        return live if live.strip() or self.result is None else self.result.text
+        return live if live.strip() or self.result is None else unwrap(self.result.text)
 
     def _images(self) -> tuple[Image, ...]:
         return tuple(p for p in self.result.content if isinstance(p, Image)) if self.result else ()
