@@ -79,6 +79,7 @@ class Runtime:
     _keys: KeyRing | None = None
     _provider: Any = None
     _provider_key: Any = None
+    _closes_at_exit: bool = False
 
     # ------------------------------------------------------------------------------- what is in force
 
@@ -264,6 +265,11 @@ class Runtime:
             choice.thinking,
             settings and settings.local,
         )
+        if not self._closes_at_exit:
+            from ante_nb.agent.loop_thread import on_exit
+
+            self._closes_at_exit = True
+            on_exit(self.aclose)
         if self._provider is None or self._provider_key != key:
             old, self._provider, self._provider_key = self._provider, _connect(choice, settings), key
             if old is not None:
