@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+@functools.cache
 def parameters_of(model: type[BaseModel]) -> dict[str, Any]:
     """The arguments of a tool as a JSON schema of type object.
 
     References are inlined and titles dropped; ``X | None`` becomes ``X`` (Gemini refuses type null, and
     an argument that may be left out needs none). The order of keys follows the model's fields, so the
-    same model always gives the same bytes: prompt caches depend on it.
+    same model always gives the same bytes: prompt caches depend on it. Made once per model (it costs
+    milliseconds): do not change what is returned.
     """
     schema = model.model_json_schema(by_alias=False)
     definitions: dict[str, Any] = schema.pop("$defs", {})
