@@ -9,11 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
-from traitlets import Unicode, observe
+from traitlets import HasTraits, Unicode
+from traitlets.config import Config
 
 from ante_nb.notebook import arguments
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
+
+
+class _Choice(Unicode[str, str]):
+    """Chooses whenever it is set, also to the value it has: ``%ante`` may have chosen another since."""
+
+    def set(self, obj: HasTraits, value: str) -> None:
+        if isinstance(obj, AnteMagics) and isinstance(value, str) and self.name is not None:
+            obj.choose(self.name, value)
+        super().set(obj, value)
 
 
 @magics_class
@@ -24,10 +34,10 @@ class AnteMagics(Magics):
     is the same as ``%ante model ...``.
     """
 
-    provider = Unicode("", help="Provider id, e.g. 'anthropic' or 'local'.").tag(config=True)
-    model = Unicode("", help="Model id.").tag(config=True)
-    thinking = Unicode("", help="Thinking level: min low medium high xhigh max.").tag(config=True)
-    mode = Unicode("", help="Permission mode: strict or auto.").tag(config=True)
+    provider = _Choice("", help="Provider id, e.g. 'anthropic' or 'local'.").tag(config=True)
+    model = _Choice("", help="Model id.").tag(config=True)
+    thinking = _Choice("", help="Thinking level: min low medium high xhigh max.").tag(config=True)
+    mode = _Choice("", help="Permission mode: strict or auto.").tag(config=True)
 
     def __init__(self, shell: Any) -> None:
         self._loaded = False
@@ -36,12 +46,17 @@ class AnteMagics(Magics):
         kernel_state(shell).configured = {name: getattr(self, name) for name in names if getattr(self, name)}
         self._loaded = True
 
-    @observe("provider", "model", "thinking", "mode")
-    def _configured(self, change: Any) -> None:
+    def update_config(self, config: Config) -> None:
+        """``%config`` calls this. What was configured before is not set again: it may be chosen otherwise."""
+        self.config = Config()
+        super().update_config(config)
+
+    def choose(self, name: str, value: str) -> None:
+        """A trait was set: the same as ``%ante name value``, once the magics are loaded."""
         if self._loaded:
             from ante_nb.notebook.commands import choose
 
-            choose(kernel_state(self.shell), change["name"], change["new"] or None)
+            choose(kernel_state(self.shell), name, value or None)
 
     @line_cell_magic
     def ante(self, line: str, cell: str | None = None) -> None:

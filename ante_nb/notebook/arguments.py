@@ -7,6 +7,7 @@ import difflib
 import shlex
 import textwrap
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 from ante_nb.errors import ConfigError
@@ -153,7 +154,7 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
                 f"--max-steps: {found.max_steps!r} is not a number of steps", "Use a whole number from 1 on."
             )
         found.max_steps = steps
-    if found.output is not None and not found.output.isidentifier():
+    if found.output is not None and (not found.output.isidentifier() or iskeyword(found.output)):
         raise ConfigError(f"-o: {found.output!r} is not a variable name", "Use a Python name like `result`.")
     if found.mode is not None:
         from ante_nb.agent.runtime import parse_mode
