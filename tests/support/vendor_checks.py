@@ -467,11 +467,11 @@ def _chat_messages(
             need(role != before, f"{where}: roles must alternate")
         if role == "assistant":
             _fields(message, f"role content tool_calls {reasoning}", where)
+            lacks = vendor.id == "deepseek" and thinks and "reasoning_content" not in message
+            need(not lacks, "The `reasoning_content` in the thinking mode must be passed back to the API.")
             waiting = _chat_said(vendor, message, model, ledger, where, in_loop=at > loop)
             need(not set(waiting) & set(seen), f"{where}: tool call id used twice")
             seen += waiting
-            lacks = vendor.id == "deepseek" and thinks and "reasoning_content" not in message
-            need(not lacks, "The `reasoning_content` in the thinking mode must be passed back to the API.")
         elif role in ("user", "system"):
             _fields(message, "role content", where)
             need(role == "user" or at == 0, "system message must be at the beginning")

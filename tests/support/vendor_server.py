@@ -189,6 +189,7 @@ class VendorServer(ChatServer):
             if reply.delay:
                 await asyncio.sleep(reply.delay)
         if reply.events is not None and reply.then in ("close", "reset"):
+            await asyncio.sleep(0.02 if reply.then == "reset" else 0)  # a reset may overtake the bytes
             _break(writer, reply.then)
             return
         if zipped and (rest := zipped.flush()):
@@ -204,7 +205,7 @@ class VendorServer(ChatServer):
                 self._rendered[vendor.id, model] = found
             return found
         events = vendor_answers.stream(reply.answer, vendor, model, self.ledger, record.body)
-        if reply.events is None:
+        if reply.events is None or (reply.then == "error" and reply.events >= len(events)):
             return events
         events = events[: reply.events]
         if reply.then == "error":

@@ -84,7 +84,11 @@ VENDORS: dict[str, Vendor] = {
             "openai-subscription", "/backend-api/codex", "eyJhbGciOi.loopback.0007",
             needs={"originator": "ante_nb"},
         ),
-        _responses("xai", "/v1", "xai-loopback-0008", models=("grok-4.3",), list_path="/v1/models"),
+        # Its ids are UUIDs: longer than Chat Completions takes.
+        _responses(
+            "xai", "/v1", "xai-loopback-0008", models=("grok-4.3",), list_path="/v1/models",
+            prefix="call-4f9c0d1e-77aa-4c1e-9c55-0000000000-",
+        ),
         _google("gemini", "/v1beta", "AIzaLoopback0009", list_path="/v1beta/models"),
         # Vertex in express mode gives calls no ids.
         _google("vertex-gemini", "/v1/publishers/google", "AQ.loopback-0010", sends_call_ids=False),
