@@ -98,7 +98,11 @@ def describe(
             "Rephrase the prompt or choose another model.",
         )
     if cls is e.InvalidRequestError:
-        return f"{name} refused the request{at}{told}", None
+        return (
+            f"{name} refused the request{at}{told}",
+            "Change what it names and run the cell again; if that is nothing of yours, `%ante reset` or another"
+            " model may help.",
+        )
     if cls is e.ServerError:
         return f"{name} failed{at}{told}", "Try again in a moment."
     return f"{name} gave an unexpected answer{at}{told}", "Check the base URL with `%ante status`."
