@@ -352,6 +352,13 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """The person is asked whether a tool call may run."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted:
     """A tool call was allowed and runs now."""
 
@@ -389,7 +396,15 @@ class TurnEnded:
 
 
 TurnEvent: TypeAlias = (
-    StreamEvent | TurnStarted | StepStarted | StepEnded | ToolStarted | ToolOutput | ToolEnded | TurnEnded
+    StreamEvent
+    | TurnStarted
+    | StepStarted
+    | StepEnded
+    | ApprovalAsked
+    | ToolStarted
+    | ToolOutput
+    | ToolEnded
+    | TurnEnded
 )
 
 

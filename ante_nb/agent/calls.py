@@ -18,7 +18,7 @@ from ante_nb.agent.session import interrupted_result
 from ante_nb.agent.turn import StepToolCall
 from ante_nb.errors import AnteError, ToolDeniedError, ToolError
 from ante_nb.log import logger
-from ante_nb.messages import Text, ToolCall, ToolEnded, ToolOutput, ToolResult, ToolStarted
+from ante_nb.messages import ApprovalAsked, Text, ToolCall, ToolEnded, ToolOutput, ToolResult, ToolStarted
 from ante_nb.redact import redact
 
 if TYPE_CHECKING:
@@ -211,6 +211,7 @@ class CallRunner:
                 reason=decision.reason,
                 grant=decision.grant,
             )
+            self._host.show(ApprovalAsked(context.call))
             answer = await self._host.approve(request)
         self._apply(answer, request)
 

@@ -103,13 +103,20 @@ def notice(kind: str, text: str) -> tuple[str, str]:
 
 _MARKS = {
     "pending": ("…", FAINT),
+    "waiting": ("?", WARN),
     "running": ("⏳", FAINT),
     "ok": ("✓", GOOD),
     "error": ("✗", BAD),
     "denied": ("⊘", WARN),
     "interrupted": ("■", WARN),
 }
-_STATES = {"pending": "being written", "running": "running", "ok": "", "error": "failed"}
+_STATES = {
+    "pending": "being written",
+    "waiting": "waits for your word",
+    "running": "running",
+    "ok": "",
+    "error": "failed",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -136,7 +143,7 @@ class Card:
 
     @property
     def ended(self) -> bool:
-        return self.state not in ("pending", "running")
+        return self.state not in ("pending", "waiting", "running")
 
     def _output_text(self) -> str:
         live = "".join(self.output)

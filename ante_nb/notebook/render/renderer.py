@@ -94,6 +94,8 @@ class TurnRenderer:
             case m.ToolCallEnd(index, call):
                 self._make_room()
                 self._tools.written(index, call, self._clock())
+            case m.ApprovalAsked(call):
+                self._tools.waiting(call, self._clock())
             case m.ToolStarted(call):
                 self._tools.running(call, self._clock())
             case m.ToolEnded(call, result, status, seconds, display):

@@ -158,6 +158,11 @@ class ToolCards:
     def running(self, call: ToolCall, now: float) -> None:
         self._known(call, "running", now)
 
+    def waiting(self, call: ToolCall, now: float) -> None:
+        """The person is asked: drawn at once, for the question may hold this thread."""
+        _, view = self._known(call, "waiting", now)
+        self._views.publish(view, now)
+
     def _known(self, call: ToolCall, state: str, now: float) -> tuple[cards.Card, View]:
         known = self._by_id.get(call.id)
         # Some servers count their call ids from zero again in every step.

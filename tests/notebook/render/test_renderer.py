@@ -323,3 +323,12 @@ a.py
 Done.
 ante: done · 1,234 tokens in (800 cached) · 56 out · $0.0123 · 3.4 s · 1 step
 """)
+
+
+def test_a_call_that_waits_for_the_person_is_drawn_whole_before_the_question() -> None:
+    stage = Stage()
+    bash, events = call("Bash", command="rm -r build")
+    stage.events(*events, m.ApprovalAsked(bash))
+    assert "rm -r build" in stage.html() and "waits for your word" in stage.html()
+    stage.events(m.ToolStarted(bash), m.ToolEnded(bash, m.ToolResult("c1", (m.Text("gone"),))))
+    assert "waits for your word" not in stage.html()
