@@ -154,6 +154,8 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
                 f"--max-steps: {found.max_steps!r} is not a number of steps", "Use a whole number from 1 on."
             )
         found.max_steps = steps
+    if found.output in ("In", "Out", "get_ipython"):
+        raise ConfigError(f"-o: {found.output} belongs to IPython", "Use a name of your own, like `result`.")
     if found.output is not None and (not found.output.isidentifier() or iskeyword(found.output)):
         raise ConfigError(f"-o: {found.output!r} is not a variable name", "Use a Python name like `result`.")
     if found.mode is not None:

@@ -22,7 +22,14 @@ class PromptTransformer:
         self._shell = shell
 
     def __call__(self, lines: list[str]) -> list[str]:
-        return rewrite(lines) if can_await(self._shell) else lines
+        return rewrite(lines) if can_await(self._shell) and self._is_whole(lines) else lines
+
+    def _is_whole(self, lines: list[str]) -> bool:
+        """Whether ``lines`` are the cell that runs, and no part of it: below ``%%time`` nothing can be awaited."""
+        from ante_nb.notebook.state import kernel_state
+
+        source = kernel_state(self._shell).source
+        return source is None or "".join(lines).rstrip("\r\n") == source.rstrip("\r\n")
 
 
 def rewrite(lines: list[str]) -> list[str]:

@@ -6,13 +6,13 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from support.chat_server import Reply, text, tool, tools
 
 from ante_nb.agent.host import Approval, ApprovalRequest
 from ante_nb.messages import ToolEnded, ToolStarted
 
 if TYPE_CHECKING:
+    import pytest
     from support.desk import Desk
 
 

@@ -103,6 +103,14 @@ def test_ipython_config_ranks_below_the_settings(
         assert chat_server.chats[-1].body["model"] == "settings-model"
 
 
+@pytest.mark.parametrize("first", ["%%time", "%%capture kept", "%%prun -q"])
+def test_a_prompt_below_another_cell_magic_blocks_and_works(ante: Ante, first: str) -> None:
+    outcome = ante.kernel.run(f"{first}\n%%ante --tools none\nhello")
+    assert outcome.status == "ok" and "Traceback" not in outcome.text, outcome.text
+    assert ante.turn("text") == "echo: hello"
+    ante.check_usable()
+
+
 # --------------------------------------------------------------------------------- without a kernel
 
 
@@ -115,6 +123,7 @@ def test_ipython_config_ranks_below_the_settings(
         ("--max-steps 1.5", ["1.5"]),
         ("-o a-b", ["a-b"]),
         ("-o class", ["class"]),
+        ("-o In", ["In belongs"]),
         ("--mode", ["--mode"]),
         ("--model 'x", ["quot"]),
         ("-x", ["-x"]),

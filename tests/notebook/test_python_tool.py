@@ -132,14 +132,11 @@ def test_an_image_reaches_the_model_and_the_screen(ante: Ante) -> None:
     assert turn_images == [PNG]
 
 
-@pytest.mark.parametrize("tail", ["", "\nplt.show()", "\nplt.gcf()"])
-def test_an_inline_figure_is_captured(ante: Ante, tail: str) -> None:
-    """With matplotlib itself where it is installed; else a hook in its place, found by the same name."""
+def test_an_inline_figure_is_captured(ante: Ante) -> None:
     found = ante.kernel.value("__import__('importlib').util.find_spec('matplotlib') is not None")
     if not found:
         pytest.skip("matplotlib is not installed")
-    code = f"%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2, 3]){tail}"
-    run(ante, code)
+    run(ante, "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2, 3])")
     assert ante.kernel.value(
         "[p.media_type for c in _ante.tool_calls for p in c.result.content if type(p).__name__ == 'Image'][:1]"
     ) == ["image/png"]
@@ -213,3 +210,25 @@ def test_a_prompt_inside_a_tool_call_is_refused(ante: Ante, code: str) -> None:
     assert any(word in result for word in ("refused", "still running", "already running")), result
     assert len(ante.server.chats) == 2
     ante.check_usable()
+
+
+def test_a_flush_hook_of_the_inline_backend_still_runs_and_no_other(ante: Ante) -> None:
+    """What ``%matplotlib inline`` registers, known by its module; matplotlib need not be there."""
+    ante.kernel.run(
+        "import base64\nfrom IPython.display import Image, display\n"
+        f"def flush_figures(): display(Image(data=base64.b64decode('{PNG}')))\n"
+        "flush_figures.__module__ = 'matplotlib_inline.backend_inline'\n"
+        "others = []\ndef other(): others.append(1)"
+    )
+    ante.kernel.run("get_ipython().events.register('post_execute', flush_figures)")
+    try:
+        run(ante, "6 * 7")
+        images = "[p.data for c in _ante.tool_calls for p in c.result.content if type(p).__name__ == 'Image']"
+        assert ante.kernel.value(images) == [PNG]
+        # A hook that the code itself registers stays, and was not called for it.
+        run(ante, "get_ipython().events.register('post_execute', other)")
+        assert ante.kernel.value("other in get_ipython().events.callbacks['post_execute']")
+    finally:
+        ante.kernel.run(
+            "for hook in (flush_figures, other):\n    get_ipython().events.unregister('post_execute', hook)"
+        )
