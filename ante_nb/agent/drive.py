@@ -132,7 +132,7 @@ def _drain(handle: TurnHandle, mailbox: Mailbox, wake: threading.Event, view: Vi
         finished = handle.done.is_set()
         for item in mailbox.take():
             if isinstance(item, Work):
-                _perform_blocking(item)
+                _perform_blocking(item, handle)
             else:
                 show(view, item)
         view.tick()
@@ -152,7 +152,7 @@ def _drain(handle: TurnHandle, mailbox: Mailbox, wake: threading.Event, view: Vi
         wake.wait(delay)
 
 
-def _perform_blocking(item: Work) -> None:
+def _perform_blocking(item: Work, handle: TurnHandle) -> None:
     if item.abandoned:
         return
     try:
@@ -166,7 +166,8 @@ def _perform_blocking(item: Work) -> None:
     except BaseException as error:
         item.finish(error=error if isinstance(error, Exception) else RuntimeError(str(error)))
     else:
-        item.finish(result)
         if getattr(result, "interrupted", False):
-            # IPython took the interrupt for the code's; it is meant for the turn as well.
-            raise KeyboardInterrupt
+            # IPython took the interrupt for the code's; it is meant for the turn as well. First, so that
+            # the result does not start another step.
+            handle.cancel()
+        item.finish(result)
