@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ante_nb.agent.results import cap, clean, finish
-from ante_nb.envelope import envelope, nonce, unwrap
 from ante_nb.agent.tools.base import Limits, ToolOutcome, ToolState, text_outcome
+from ante_nb.envelope import envelope, nonce, unwrap
 from ante_nb.messages import Image, Text, ToolCall
 
 CLEAN = [
