@@ -52,7 +52,7 @@ def streaming(ante: Ante) -> Callable[[], None]:
     ante.kernel.wait_text("Beginning.")
 
     def check() -> None:
-        assert ante.turn("text").startswith("Beginning. and on")
+        assert ante.turn("text").startswith("Beginning. and")
 
     return check
 
