@@ -26,6 +26,7 @@ from ante_nb.messages import (
 )
 from ante_nb.providers.wires._responses_encode import canonical
 from ante_nb.providers.wires._shared_arguments import CUT, parse_arguments
+from ante_nb.providers.wires._shared_text import pair_up, well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +105,13 @@ class MessageItem(Item):
         """Keys of the content that is a refusal."""
         self._index: dict[Any, int] = {}
         self._pieces: dict[Any, list[str]] = {}
+        self._carry = ""
 
     def delta(self, key: Any, text: str, indexes: Indexes) -> tuple[StreamEvent, ...]:
+        if self._carry or not text.isascii():
+            text, self._carry = pair_up(self._carry, text)
+            if not text:
+                return ()
         pieces = self._pieces.get(key)
         if pieces is not None:
             pieces.append(text)
@@ -115,7 +121,8 @@ class MessageItem(Item):
         return (TextStart(index), TextDelta(index, text))
 
     def whole(self, key: Any, text: str, indexes: Indexes) -> tuple[StreamEvent, ...]:
-        rest = _rest(self._pieces.get(key, ()), text)
+        self._carry = ""  # the whole text has both halves
+        rest = _rest(self._pieces.get(key, ()), well_formed(text))
         return self.delta(key, rest, indexes) if rest else ()
 
     def end(self, final: dict[str, Any] | None, cut: bool, indexes: Indexes, tag: Tag) -> list[StreamEvent]:
@@ -128,7 +135,7 @@ class MessageItem(Item):
         for key in sorted({*pieces, *self._pieces}):
             piece = pieces.get(key)
             piece = piece if isinstance(piece, dict) else {}
-            text = _text(piece, "refusal") or _text(piece, "text")
+            text = well_formed(_text(piece, "refusal") or _text(piece, "text"))
             events += self.whole(key, text, indexes)
             text = text or "".join(self._pieces.get(key, ()))
             if not text:
@@ -160,6 +167,7 @@ class ReasoningItem(Item):
         self._index = -1
         self._sections: dict[Any, list[str]] = {}
         self._last: Any = None
+        self._carry = ""
 
     def start(self, indexes: Indexes) -> list[StreamEvent]:
         if self._index >= 0:
@@ -170,6 +178,10 @@ class ReasoningItem(Item):
     def delta(self, key: Any, text: str, indexes: Indexes) -> tuple[StreamEvent, ...]:
         if self._index < 0:
             return (*self.start(indexes), *self.delta(key, text, indexes))
+        if self._carry or not text.isascii():
+            text, self._carry = pair_up(self._carry, text)
+            if not text:
+                return ()
         pieces = self._sections.get(key)
         if pieces is None:
             pieces = self._sections[key] = []
@@ -183,14 +195,15 @@ class ReasoningItem(Item):
         return (ThinkingDelta(self._index, text),)
 
     def whole(self, key: Any, text: str, indexes: Indexes) -> tuple[StreamEvent, ...]:
-        rest = _rest(self._sections.get(key, ()), text)
+        self._carry = ""
+        rest = _rest(self._sections.get(key, ()), well_formed(text))
         return self.delta(key, rest, indexes) if rest else ()
 
     def end(self, final: dict[str, Any] | None, cut: bool, indexes: Indexes, tag: Tag) -> list[StreamEvent]:
         self.raw = final if final is not None else self.raw
         events: list[StreamEvent] = [*self.start(indexes)]
         whole = {
-            (field, number): text
+            (field, number): well_formed(text)
             for field in ("summary", "content")
             for number, text in enumerate(_texts((final or {}).get(field)))
             if text
