@@ -53,13 +53,25 @@ class HttpResponse:
         self.headers: dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self.content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    def pieces(self) -> AsyncGenerator[bytes]:
+        """The body as it arrives, decompressed; for whoever counts layers, within :meth:`mapped`."""
+        stream: Any = self._response.aiter_bytes
+        if self.headers.get("content-encoding", "identity") == "identity":
+            # The plain path is two layers of generators less, which is a tenth of the cost of an event.
+            stream = self._response.stream.__aiter__  # type: ignore[union-attr]
+        pieces: AsyncGenerator[bytes] = stream()
+        return pieces
+
+    def mapped(self) -> contextlib.AbstractContextManager[None]:
+        """Turns what reading :meth:`pieces` raises into the errors of :func:`mapped_errors`."""
+        return mapped_errors(self._url, self._idle)
+
     async def chunks(self) -> AsyncGenerator[bytes]:
         """The body as it arrives, decompressed."""
-        # The plain path is one layer of generators less, which is a tenth of the cost of an event.
-        raw = self.headers.get("content-encoding", "identity") == "identity"
-        with mapped_errors(self._url, self._idle):
-            async for chunk in self._response.aiter_raw() if raw else self._response.aiter_bytes():
-                yield chunk
+        with self.mapped():
+            async with contextlib.aclosing(self.pieces()) as pieces:
+                async for chunk in pieces:
+                    yield chunk
 
     async def read(self, limit: int = MAX_WHOLE_BODY) -> bytes:
         """The whole body.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
@@ -21,6 +22,8 @@ WHOLE = "[WHOLE]"
 MAX_ERROR_BODY = 1024 * 1024
 _DRAIN_SECONDS = 0.1
 _NAMELESS = ("", "message")
+_PARSE = json.JSONDecoder().raw_decode
+"""As ``json.loads``, without its look for white space around the value."""
 
 
 class HttpSse:
@@ -55,6 +58,7 @@ class HttpSse:
         self.idle = idle
         self.began = False
         """Whether the server has accepted the request (status 200)."""
+        self._response: HttpResponse | None = None
         self._chunks: AsyncGenerator[bytes] | None = None
 
     async def events(self) -> AsyncGenerator[WireEvent]:
@@ -77,37 +81,51 @@ class HttpSse:
                 raise await failure(self._target, response)
             self.began = True
             try:
-                async with contextlib.aclosing(response.chunks()) as chunks:
-                    self._chunks = chunks
-                    # One generator for it all: every layer costs each event.
-                    reader, waited, sniffed = SseReader(), 0.0, False
-                    clock = asyncio.get_running_loop().time
-                    while True:
-                        before = clock()
-                        try:
-                            if waited or self.idle < self._read_timeout:
-                                chunk = await self._next(chunks, waited)
-                            else:
-                                chunk = await anext(chunks)
-                        except StopAsyncIteration:
-                            break
-                        waited += clock() - before + 1e-9
-                        if not sniffed:
-                            first = chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-                            if first in (b"{", b"[", b"<"):
-                                yield await self._whole(chunk, chunks, response)
-                                return
-                            sniffed = bool(first)
-                        for event in self._feed(reader, chunk):
-                            wire_event = self._event(event)
-                            if wire_event.data is not None or wire_event.name == "[DONE]":
-                                waited = 0.0
-                            yield wire_event
-                    for event in reader.close():
-                        with contextlib.suppress(
-                            e.MalformedResponseError
-                        ):  # cut off: the decoder misses its end
-                            yield self._event(event)
+                with response.mapped():
+                    async with contextlib.aclosing(response.pieces()) as chunks:
+                        self._response, self._chunks = response, chunks
+                        # One generator for it all: every layer and every call costs each event.
+                        reader, waited, sniffed = SseReader(), 0.0, False
+                        feed, following, parse, clock = reader.feed, chunks.__anext__, _PARSE, time.monotonic
+                        while True:
+                            before = clock()
+                            try:
+                                if waited or self.idle < self._read_timeout:
+                                    chunk = await self._next(chunks, waited)
+                                else:
+                                    chunk = await following()
+                            except StopAsyncIteration:
+                                break
+                            waited += clock() - before + 1e-9
+                            if not sniffed:
+                                first = chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+                                if first in (b"{", b"[", b"<"):
+                                    yield await self._whole(chunk, chunks, response)
+                                    return
+                                sniffed = bool(first)
+                            try:
+                                events = feed(chunk)
+                            except EventTooLargeError as problem:
+                                raise self._too_large(problem) from None
+                            for event in events:
+                                name, data = event
+                                try:
+                                    value, end = parse(data)
+                                except (ValueError, RecursionError):
+                                    end = -1
+                                if end == len(data) and name != "ping":
+                                    waited = 0.0
+                                    yield WireEvent(name, value)
+                                    continue
+                                wire_event = self._event(event)
+                                if wire_event.data is not None or wire_event.name == "[DONE]":
+                                    waited = 0.0
+                                yield wire_event
+                        for event in reader.close():
+                            with contextlib.suppress(
+                                e.MalformedResponseError
+                            ):  # cut off: the decoder misses its end
+                                yield self._event(event)
             except e.NetworkError as problem:
                 raise interrupted(self._target, problem.message) from problem
 
@@ -116,8 +134,8 @@ class HttpSse:
 
         Waits at most a tenth of a second; a server that holds the body open loses its connection.
         """
-        if self._chunks is not None:
-            with contextlib.suppress(TimeoutError, e.AnteError, RuntimeError):
+        if self._chunks is not None and self._response is not None:
+            with contextlib.suppress(TimeoutError, e.AnteError, RuntimeError), self._response.mapped():
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     async for _ in self._chunks:
                         pass
@@ -133,13 +151,8 @@ class HttpSse:
         except TimeoutError:
             raise idle_error(self._url, self.idle) from None
 
-    def _feed(self, reader: SseReader, chunk: bytes) -> list[SseEvent]:
-        try:
-            return reader.feed(chunk)
-        except EventTooLargeError as problem:
-            raise e.MalformedResponseError(
-                f"{self._target.name} sent too large an answer: {problem}"
-            ) from None
+    def _too_large(self, problem: EventTooLargeError) -> e.MalformedResponseError:
+        return e.MalformedResponseError(f"{self._target.name} sent too large an answer: {problem}")
 
     def _event(self, event: SseEvent) -> WireEvent:
         name, data = event

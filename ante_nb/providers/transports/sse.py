@@ -54,16 +54,11 @@ class SseReader:
         Raises:
             EventTooLargeError: one event exceeds the limit.
         """
-        # What nearly every chunk is: one whole event of one line, between events.
-        if (
-            chunk[-2:] == b"\n\n"
-            and chunk[:6] == b"data: "
-            and chunk.find(b"\n") == len(chunk) - 2
-            and not (self._start or self._skip_lf or self._tail or self._data or self._name)
-            and b"\r" not in chunk
-            and len(chunk) <= self._limit
-        ):
-            return [SseEvent("", chunk[6:-2].decode("utf-8", "replace"))]
+        if not (self._start or self._skip_lf or self._tail or self._data or self._name):
+            # Between events: nearly every chunk is one or more whole events, so this path counts.
+            plain = chunk.replace(b"\r\n", b"\n") if chunk[-4:] == b"\r\n\r\n" else chunk
+            if plain[-2:] == b"\n\n" and b"\r" not in plain and len(chunk) <= self._limit:
+                return self._whole(plain)
         if self._start:
             chunk = self._strip_bom(chunk)
         if self._skip_lf and chunk:
@@ -94,6 +89,27 @@ class SseReader:
         self._tail.clear()
         self._tail_size = 0
         return self._lines([*lines, b""])
+
+    def _whole(self, chunk: bytes) -> list[SseEvent]:
+        """The events of a chunk that begins and ends between events; its lines end with LF."""
+        events: list[SseEvent] = []
+        for block in chunk[:-2].split(b"\n\n"):
+            if block[:6] == b"data: ":
+                name, data = "", block[6:]
+            elif block[:7] == b"event: ":
+                first, _, data = block.partition(b"\n")
+                if data[:6] != b"data: ":
+                    events += self._lines([*block.split(b"\n"), b""])
+                    continue
+                name, data = first[7:].decode("utf-8", "replace"), data[6:]
+            else:
+                events += self._lines([*block.split(b"\n"), b""])
+                continue
+            if b"\n" in data:
+                events += self._lines([*block.split(b"\n"), b""])
+            else:
+                events.append(SseEvent(name, data.decode("utf-8", "replace")))
+        return events
 
     def _strip_bom(self, chunk: bytes) -> bytes:
         if self._tail:

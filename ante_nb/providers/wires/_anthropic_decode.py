@@ -114,6 +114,22 @@ class AnthropicDecoder:
         if not isinstance(kind, str):
             kind = event.name
         if kind == "content_block_delta":
+            delta = data.get("delta")
+            # What nearly every event is: more text of an open block.
+            if type(delta) is dict and delta.get("type") == "text_delta" and type(data.get("index")) is int:
+                block = self._open.get(data["index"])
+                text = delta.get("text")
+                if (
+                    block
+                    and block.kind == "text"
+                    and type(text) is str
+                    and text.isascii()
+                    and not block.carry
+                ):
+                    if not text:
+                        return ()
+                    block.pieces.append(text)
+                    return (TextDelta(block.position, text),)
             return self._delta(data)
         if kind == "content_block_start":
             block = data.get("content_block")

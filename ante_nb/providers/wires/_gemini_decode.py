@@ -102,6 +102,8 @@ class GeminiDecoder:
         self._reason: str | None = None
         self._detail = ""
         self._usage: dict[str, int] = {}
+        self._counted: Any = None
+        """The last ``usageMetadata``: most partial answers repeat it."""
         self._response_id: str | None = None
         self._finished = False
 
@@ -143,10 +145,17 @@ class GeminiDecoder:
             parts = content.get("parts") if isinstance(content, dict) else None
             for part in parts if isinstance(parts, list) else ():
                 if isinstance(part, dict):
-                    self._part(part, events)
-        self._count(data.get("usageMetadata"), events)
+                    if len(part) == 1 and (text := part.get("text")) and isinstance(text, str):
+                        self._text(text, None, False, events)  # what nearly every part is
+                    else:
+                        self._part(part, events)
+        usage = data.get("usageMetadata")
+        if usage != self._counted:
+            self._counted = usage
+            self._count(usage, events)
         if isinstance(candidate, dict):
-            self._ending(candidate)
+            if candidate.get("finishReason"):
+                self._ending(candidate)
         else:
             self._blocked(data.get("promptFeedback"))
         return events

@@ -180,6 +180,11 @@ class ResponsesDecoder:
         return self._end(item, raw) if item.parts is None else ()
 
     def _text_delta(self, data: dict[str, Any]) -> Sequence[StreamEvent]:
+        place, text = data.get("output_index"), data.get("delta")
+        item = self._items.get(place) if type(place) is int else None
+        if item is not None and item.kind == "message" and item.parts is None and type(text) is str and text:
+            # What nearly every event is.
+            return item.delta(_key(data.get("content_index")), text, self._indexes)
         return self._piece(data, "message", "delta", data.get("content_index"))
 
     def _text_done(self, data: dict[str, Any]) -> Sequence[StreamEvent]:

@@ -6,8 +6,7 @@ transport turns bytes into ``WireEvent`` values and feeds them to a ``Decoder``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from ante_nb.providers.spec import ModelSpec, ProviderSpec, Request
 
 
-@dataclass(frozen=True, slots=True)
-class WireEvent:
+class WireEvent(NamedTuple):
     """One parsed event: ``name`` is the SSE ``event:`` field (empty if none), ``data`` the parsed JSON.
 
     The ``[DONE]`` sentinel of Chat Completions arrives as ``name="[DONE]"`` and ``data=None``.
