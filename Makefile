@@ -22,7 +22,7 @@ help:
 	@echo "make test    all tests (ARGS='tests/kernel -x' to choose)"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    write docs/reference.md anew from the magics' own help"
-	@echo "make bench   the benchmarks, as ratios (make bench-peers installs the peer to compare with)"
+	@echo "make bench   the benchmarks, as ratios (make bench-peers installs the peers to compare with)"
 	@echo "make prove   the long campaigns; writes benchmarks/proofs/*.json"
 
 # ------------------------------------------------------------------------------------- environment
@@ -77,10 +77,13 @@ prove: $(STAMPS)/dev
 bench: $(STAMPS)/dev
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-# A venv of its own: 122 packages that nothing else here needs.
+# Venvs of their own, for packages that nothing else here needs (the first alone has 122): build/peers for
+# "load", build/peers-decode for "decode".
 bench-peers: $(STAMPS)/dev
 	@test -x build/peers/bin/python || $(BIN)/python -m venv build/peers
 	@build/peers/bin/python -m pip --disable-pip-version-check --quiet install jupyter-ai-magic-commands ipykernel
+	@test -x build/peers-decode/bin/python || $(BIN)/python -m venv build/peers-decode
+	@build/peers-decode/bin/python -m pip --disable-pip-version-check --quiet install litellm mcp
 
 lint: $(STAMPS)/dev
 	@$(BIN)/ruff check .

@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in args.names or TABLES + SCRIPTS:
         print(f"\n{name}", flush=True)
         if name in SCRIPTS:
-            command = [sys.executable, str(HERE / f"{name}.py"), *(["--write"] if args.write else [])]
+            flags = [f"--{flag}" for flag in ("write", "quick") if getattr(args, flag)]
+            command = [sys.executable, str(HERE / f"{name}.py"), *flags]
             subprocess.run(command, check=True)
             continue
         rows = importlib.import_module(name).measure(args.quick)
