@@ -1,7 +1,7 @@
 """Runs the tool calls of one step: permission, order, cancellation. Every call gets a result.
 
-Independent calls run in parallel; calls with the same lane (the same file, the kernel) run in call
-order. Approvals are asked one at a time, in call order.
+Independent calls run in parallel; calls that touch the same thing (a file, the kernel), one of them to
+change it, run in call order. Approvals are asked one at a time, in call order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ante_nb.agent.host import Approval, ApprovalRequest, ToolContext
 from ante_nb.agent.results import finish
 from ante_nb.agent.session import interrupted_result
+from ante_nb.agent.tools.base import Footprint
 from ante_nb.agent.turn import StepToolCall
 from ante_nb.errors import AnteError, ToolDeniedError, ToolError
 from ante_nb.log import logger
@@ -37,6 +38,9 @@ _CLEANUP = 1.0
 Status = Literal["ok", "error", "denied", "interrupted"]
 
 
+NOWHERE = Footprint()
+
+
 @dataclass(slots=True)
 class _Prepared:
     call: ToolCall
@@ -44,7 +48,7 @@ class _Prepared:
     tool: Tool | None = None
     arguments: BaseModel | None = None
     problem: str | None = None
-    lane: str | None = None
+    footprint: Footprint = NOWHERE
     context: ToolContext | None = None
 
 
@@ -89,14 +93,14 @@ class CallRunner:
         """
         prepared = [self._prepare(call) for call in calls]
         records.extend(item.record for item in prepared)
-        last_in_lane: dict[str, asyncio.Task[None]] = {}
         tasks: list[asyncio.Task[None]] = []
-        for item in prepared:
-            before = last_in_lane.get(item.lane) if item.lane else None
-            task = asyncio.create_task(self._one(item, before))
-            tasks.append(task)
-            if item.lane:
-                last_in_lane[item.lane] = task
+        for number, item in enumerate(prepared):
+            before = [
+                task
+                for task, earlier in zip(tasks, prepared[:number], strict=True)
+                if item.footprint.conflicts(earlier.footprint)
+            ]
+            tasks.append(asyncio.create_task(self._one(item, before)))
         try:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
@@ -135,7 +139,7 @@ class CallRunner:
                 emit=lambda text: self._host.show(ToolOutput(call.id, redact(text))),
                 cancelled=self._cancelled.is_set,
             )
-            item.lane = tool.lane(item.arguments, item.context)
+            item.footprint = tool.footprint(item.arguments, item.context)
         except ToolError as error:
             item.problem = str(error)
         except Exception as error:
@@ -143,9 +147,9 @@ class CallRunner:
             item.problem = f"{call.name} failed: {type(error).__name__}: {error}"
         return item
 
-    async def _one(self, item: _Prepared, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+    async def _one(self, item: _Prepared, before: list[asyncio.Task[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
         if item.problem is not None or item.tool is None or item.arguments is None or item.context is None:
             self._settle(
                 item, _error(item.call, item.problem or "The call could not be prepared."), "error", 0.0

@@ -44,19 +44,31 @@ async def test_two_edits_of_one_file_run_in_call_order(desk: Desk) -> None:
     assert turn.files == ["a.txt"]
 
 
-async def test_two_commands_really_run_at_the_same_time(desk: Desk) -> None:
-    """Each waits for the file that the other one makes."""
-    wait = "for i in $(seq 600); do [ -e {other} ] && echo met && exit 0; sleep 0.05; done; exit 1"
+async def test_two_commands_that_only_read_run_at_the_same_time(desk: Desk) -> None:
     step(
         desk,
-        tool("Bash", {"command": "touch one; " + wait.format(other="two")}, id="c1"),
-        tool("Bash", {"command": "touch two; " + wait.format(other="one")}, id="c2"),
+        tool("Bash", {"command": "sleep 1; echo one"}, id="c1"),
+        tool("Bash", {"command": "sleep 1; echo two"}, id="c2"),
     )
-    turn = await desk.run("meet", mode="yolo")
+    turn = await desk.run("meet")
     assert [call.status for call in turn.tool_calls] == ["ok", "ok"]
-    assert all("met" in words for words in desk.results().values())
     kinds = [type(event) for event in desk.host.events if isinstance(event, ToolStarted | ToolEnded)]
     assert kinds[:2] == [ToolStarted, ToolStarted]
+
+
+async def test_what_may_depend_on_an_earlier_call_waits_for_it(desk: Desk) -> None:
+    step(
+        desk,
+        tool("Bash", {"command": "sleep 0.5; mkdir -p out; echo data > out/file.txt"}, id="c1"),
+        tool("Bash", {"command": "cat out/file.txt"}, id="c2"),
+        tool("Read", {"file_path": "out/file.txt"}, id="c3"),
+        tool("Write", {"file_path": "new.txt", "content": "NEW"}, id="c4"),
+        tool("Read", {"file_path": "new.txt"}, id="c5"),
+    )
+    turn = await desk.run("go", mode="yolo")
+    assert [call.status for call in turn.tool_calls] == ["ok"] * 5, desk.results()
+    told = desk.results()
+    assert "data" in told["c2"] and "data" in told["c3"] and "NEW" in told["c5"]
 
 
 async def test_python_calls_run_one_after_the_other(desk: Desk) -> None:
@@ -189,11 +201,11 @@ async def test_a_tool_that_breaks_while_others_run_spoils_nothing(
     async def broken(self: Any, arguments: Any, ctx: Any) -> Any:
         raise RuntimeError("a bug")
 
-    def no_lane(self: Any, arguments: Any, ctx: Any) -> Any:
+    def no_footprint(self: Any, arguments: Any, ctx: Any) -> Any:
         raise RuntimeError("another bug")
 
     monkeypatch.setattr(Glob, "run", broken)
-    monkeypatch.setattr(Grep, "lane", no_lane)
+    monkeypatch.setattr(Grep, "footprint", no_footprint)
     step(
         desk,
         tool("Glob", {"pattern": "*"}, id="c1"),

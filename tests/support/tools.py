@@ -10,7 +10,7 @@ import pytest
 
 from ante_nb.agent.host import ToolContext
 from ante_nb.agent.tools import builtin_tools
-from ante_nb.agent.tools.base import ToolState
+from ante_nb.agent.tools.base import Footprint, ToolState
 from ante_nb.agent.tools.environment import child_environment
 from ante_nb.messages import Text, ToolCall
 
@@ -66,9 +66,9 @@ class Bench:
         tool = self.tools[name]
         return tool.detail(tool.parse(arguments), self.context(name, arguments))
 
-    def lane(self, name: str, **arguments: Any) -> str | None:
+    def footprint(self, name: str, **arguments: Any) -> Footprint:
         tool = self.tools[name]
-        return tool.lane(tool.parse(arguments), self.context(name, arguments))
+        return tool.footprint(tool.parse(arguments), self.context(name, arguments))
 
 
 @pytest.fixture

@@ -58,6 +58,33 @@ class ToolOutcome:
     trusted: bool = False
 
 
+FILES = "file:"
+"""In a footprint: any file there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a call reads and changes: ``file:PATH``, :data:`FILES`, ``kernel``, ``todo``.
+
+    Two calls conflict where one changes what the other touches. The empty footprint conflicts with none.
+    """
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+
+    def conflicts(self, other: Footprint) -> bool:
+        return _meet(self.writes, other.reads | other.writes) or _meet(other.writes, self.reads)
+
+
+def _meet(some: frozenset[str], others: frozenset[str]) -> bool:
+    if some & others:
+        return True
+    return any(
+        FILES in these and any(name.startswith(FILES) for name in those)
+        for these, those in ((some, others), (others, some))
+    )
+
+
 class ToolArguments(BaseModel):
     """Base of every tool's arguments. Fields that a model makes up are ignored, not refused."""
 
@@ -103,9 +130,9 @@ class Tool(ABC):
                 f"{self.name}: {problems}.", f"Call it again with valid arguments: {known}."
             ) from None
 
-    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
-        """Calls with the same lane run in call order; ``None`` runs in parallel with everything."""
-        return None
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        """What the call touches; calls of one step whose footprints conflict run in call order."""
+        return Footprint()
 
     def primary(self, arguments: BaseModel) -> str:
         """What permission rules match on; empty where there is nothing to match."""

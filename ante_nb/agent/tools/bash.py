@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import BaseModel, Field
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome, text_outcome
+from ante_nb.agent.tools.base import (
+    FILES,
+    DefaultDecision,
+    Footprint,
+    Tool,
+    ToolArguments,
+    ToolOutcome,
+    text_outcome,
+)
 from ante_nb.errors import ToolError
 
 if TYPE_CHECKING:
@@ -43,6 +51,15 @@ class Bash(Tool):
 
     def primary(self, arguments: BaseModel) -> str:
         return cast("BashArguments", arguments).command
+
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        from ante_nb.agent.permissions import classify
+
+        # What a command does is not known, unless it is known only to read.
+        files = frozenset({FILES})
+        return (
+            Footprint(reads=files) if classify(self.primary(arguments)) == "safe" else Footprint(writes=files)
+        )
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         args = cast("BashArguments", arguments)

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ante_nb.agent.tools.base import ToolOutcome, ToolState, text_outcome
+from ante_nb.agent.tools.base import FILES, ToolOutcome, ToolState, text_outcome
 from ante_nb.agent.tools.paths import guard_notebook, real, resolve, shown
 from ante_nb.agent.tools.textfile import decode, kind_of, read_bytes, stamp, write_atomic
 from ante_nb.errors import ToolError
@@ -34,12 +34,12 @@ def target(raw: str, ctx: ToolContext) -> Target:
     return Target(real(path), shown(path, ctx.host.cwd))
 
 
-def lane(raw: str, ctx: ToolContext) -> str | None:
-    """Changes of one file run in call order."""
+def names(raw: str, ctx: ToolContext) -> frozenset[str]:
+    """The file as a footprint knows it; nothing where the path is none (the call fails by itself)."""
     try:
-        return f"file:{real(resolve(raw, ctx.host.cwd))}"
+        return frozenset({f"{FILES}{real(resolve(raw, ctx.host.cwd))}"})
     except ToolError:
-        return None
+        return frozenset()
 
 
 def load(where: Target, state: ToolState) -> TextFile:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from pydantic import AliasChoices, BaseModel, Field
 
 from ante_nb.agent.tools import changes
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome
+from ante_nb.agent.tools.base import DefaultDecision, Footprint, Tool, ToolArguments, ToolOutcome
 from ante_nb.errors import ToolError
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Edit(Tool):
     def primary(self, arguments: BaseModel) -> str:
         return cast("EditArguments", arguments).file_path
 
-    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
-        return changes.lane(self.primary(arguments), ctx)
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(writes=changes.names(self.primary(arguments), ctx))
 
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         args = cast("EditArguments", arguments)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import BaseModel, Field
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome, text_outcome
+from ante_nb.agent.tools.base import (
+    FILES,
+    DefaultDecision,
+    Footprint,
+    Tool,
+    ToolArguments,
+    ToolOutcome,
+    text_outcome,
+)
 from ante_nb.agent.tools.paths import resolve, shown
 from ante_nb.errors import ToolError
 
@@ -39,6 +47,9 @@ class Glob(Tool):
 
     def primary(self, arguments: BaseModel) -> str:
         return cast("GlobArguments", arguments).pattern
+
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(reads=frozenset({FILES}))
 
     def paths(self, arguments: BaseModel, ctx: ToolContext) -> list[Path]:
         return [_root(cast("GlobArguments", arguments), ctx)[0]]

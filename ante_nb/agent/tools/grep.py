@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome, text_outcome
+from ante_nb.agent.tools.base import (
+    FILES,
+    DefaultDecision,
+    Footprint,
+    Tool,
+    ToolArguments,
+    ToolOutcome,
+    text_outcome,
+)
 from ante_nb.agent.tools.paths import resolve, shown
 from ante_nb.errors import ToolError
 
@@ -75,6 +83,9 @@ class Grep(Tool):
 
     def primary(self, arguments: BaseModel) -> str:
         return cast("GrepArguments", arguments).pattern
+
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(reads=frozenset({FILES}))
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         args = cast("GrepArguments", arguments)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import BaseModel, Field
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome
+from ante_nb.agent.tools.base import FILES, DefaultDecision, Footprint, Tool, ToolArguments, ToolOutcome
 from ante_nb.errors import ToolError
 from ante_nb.messages import Text
 
@@ -33,8 +33,8 @@ class Python(Tool):
     def primary(self, arguments: BaseModel) -> str:
         return cast("PythonArguments", arguments).code
 
-    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
-        return "kernel"
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(writes=frozenset({"kernel", FILES}))
 
     def summary(self, arguments: BaseModel) -> str:
         lines = self.primary(arguments).strip().splitlines() or [""]

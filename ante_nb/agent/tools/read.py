@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome, text_outcome
+from ante_nb.agent.tools import changes
+from ante_nb.agent.tools.base import (
+    DefaultDecision,
+    Footprint,
+    Tool,
+    ToolArguments,
+    ToolOutcome,
+    text_outcome,
+)
 from ante_nb.agent.tools.paths import real, resolve, shown
 from ante_nb.agent.tools.textfile import decode, kind_of, read_bytes, stamp
 from ante_nb.errors import ToolError
@@ -42,6 +50,9 @@ class Read(Tool):
 
     def primary(self, arguments: BaseModel) -> str:
         return cast("ReadArguments", arguments).file_path
+
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(reads=changes.names(self.primary(arguments), ctx))
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         return await asyncio.to_thread(_read, cast("ReadArguments", arguments), ctx)

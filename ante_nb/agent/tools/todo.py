@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome, text_outcome
+from ante_nb.agent.tools.base import (
+    DefaultDecision,
+    Footprint,
+    Tool,
+    ToolArguments,
+    ToolOutcome,
+    text_outcome,
+)
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import ToolContext
@@ -49,8 +56,8 @@ class TodoWrite(Tool):
     Arguments: ClassVar[type[BaseModel]] = TodoArguments
     default: ClassVar[DefaultDecision] = "allow"
 
-    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
-        return "todo"
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(writes=frozenset({"todo"}))
 
     def summary(self, arguments: BaseModel) -> str:
         count = len(cast("TodoArguments", arguments).todos)

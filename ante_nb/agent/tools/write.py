@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from pydantic import AliasChoices, BaseModel, Field
 
 from ante_nb.agent.tools import changes
-from ante_nb.agent.tools.base import DefaultDecision, Tool, ToolArguments, ToolOutcome
+from ante_nb.agent.tools.base import DefaultDecision, Footprint, Tool, ToolArguments, ToolOutcome
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import ToolContext
@@ -38,8 +38,8 @@ class Write(Tool):
     def primary(self, arguments: BaseModel) -> str:
         return cast("WriteArguments", arguments).file_path
 
-    def lane(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
-        return changes.lane(self.primary(arguments), ctx)
+    def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
+        return Footprint(writes=changes.names(self.primary(arguments), ctx))
 
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         args = cast("WriteArguments", arguments)

@@ -320,7 +320,7 @@ async def test_the_running_notebook_is_never_changed(bench: Bench, name: str) ->
     assert path.read_text() == '{"cells": []}'
 
 
-async def test_previews_and_lanes(bench: Bench) -> None:
+async def test_previews_and_footprints(bench: Bench) -> None:
     bench.file("a.txt", "one\n")
     (bench.cwd / "link.txt").symlink_to("a.txt")
     edit = {"old_string": "one", "new_string": "two"}
@@ -328,13 +328,34 @@ async def test_previews_and_lanes(bench: Bench) -> None:
     assert bench.detail("Write", file_path="b.txt", content="x").splitlines()[-1] == "+x"
     assert "+two" in bench.detail("Edit", file_path="a.txt", old_string="none", new_string="two")
     real = f"file:{os.path.realpath(bench.cwd / 'a.txt')}"
-    assert (
-        bench.lane("Edit", file_path="link.txt", **edit)
-        == bench.lane("Write", path="a.txt", content="")
-        == real
-    )
-    assert bench.lane("Read", file_path="a.txt") is None
-    assert bench.lane("Python", code="1") == "kernel"
+    changes = [
+        bench.footprint("Edit", file_path="link.txt", **edit),
+        bench.footprint("Write", path="a.txt", content=""),
+    ]
+    assert [change.writes for change in changes] == [{real}, {real}] and changes[0].conflicts(changes[1])
+    same, other = bench.footprint("Read", file_path="a.txt"), bench.footprint("Read", file_path="b.txt")
+    assert changes[0].conflicts(same) and same.conflicts(changes[0]) and not same.conflicts(same)
+    assert not changes[0].conflicts(other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ordered"),
+    [
+        (("Bash", {"command": "make"}), ("Bash", {"command": "cat out"}), True),
+        (("Bash", {"command": "ls"}), ("Bash", {"command": "cat out"}), False),
+        (("Bash", {"command": "make"}), ("Read", {"file_path": "a"}), True),
+        (("Bash", {"command": "ls"}), ("Write", {"file_path": "a", "content": ""}), True),
+        (("Glob", {"pattern": "*"}), ("Grep", {"pattern": "x"}), False),
+        (("Grep", {"pattern": "x"}), ("Edit", {"file_path": "a", "old_string": "", "new_string": "b"}), True),
+        (("Python", {"code": "1"}), ("Python", {"code": "2"}), True),
+        (("Python", {"code": "1"}), ("Read", {"file_path": "a"}), True),
+        (("TodoWrite", {"todos": []}), ("Python", {"code": "2"}), False),
+        (("TodoWrite", {"todos": []}), ("TodoWrite", {"todos": []}), True),
+    ],
+)
+def test_what_runs_in_call_order(bench: Bench, first: Any, second: Any, ordered: bool) -> None:
+    one, two = (bench.footprint(name, **arguments) for name, arguments in (first, second))
+    assert one.conflicts(two) is two.conflicts(one) is ordered
 
 
 def test_specs_are_stable_and_plain(bench: Bench) -> None:
