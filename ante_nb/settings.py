@@ -14,6 +14,7 @@ This module imports pydantic: import it on first use, not from a module that ``%
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ante_nb import paths
 from ante_nb.errors import ConfigError
@@ -64,7 +65,8 @@ class Settings:
     """Settings as loaded, never changed afterwards.
 
     ``values`` are the checked keys, ``raw`` the whole file. ``problems`` has a line for each thing that
-    was left out. ``blocked`` says why nothing may run (a profile that is not there, an administrator's
+    was left out. ``unreadable`` says what is wrong with a file that could not be read at all: its deny
+    rules are not known, so no more than strict is to be used meanwhile. ``blocked`` says why nothing may run (a profile that is not there, an administrator's
     file that cannot be read); :meth:`check` raises it.
     """
 
@@ -73,6 +75,7 @@ class Settings:
     path: Path | None = None
     profile: str | None = None
     problems: tuple[str, ...] = ()
+    unreadable: str | None = None
     blocked: tuple[str, str] | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -131,14 +134,27 @@ def load_settings(home: Path | None = None, env: Mapping[str, str] | None = None
     values = SettingsFile()
     raw: dict[str, Any] = {}
     problems: list[str] = []
+    unreadable: str | None = None
     if blocked is None:
-        raw, problem = _read(path)
-        if problem:
-            problems.append(f"{problem} Settings are ignored.")
+        raw, unreadable = _read(path)
+        if unreadable:
+            problems.append(
+                f"{unreadable} Settings are ignored and modes auto and yolo refused meanwhile. "
+                "Correct it, or remove it to start afresh."
+            )
         values, more = _checked(raw, paths.display(path))
-        problems += more
+        problems += [*more, *_misspelt(raw, SettingsFile, paths.display(path))]
     system, trouble = _system(paths.system_settings())
-    return Settings(values, system, path, profile, tuple(problems), trouble or blocked, raw)
+    return Settings(
+        values,
+        system,
+        path,
+        profile,
+        problems=tuple(problems),
+        unreadable=unreadable,
+        blocked=trouble or blocked,
+        raw=raw,
+    )
 
 
 def _profile_path(name: str, home: Path | None) -> Path | None:
@@ -206,6 +222,23 @@ def _checked(raw: dict[str, Any], name: str) -> tuple[SettingsFile, list[str]]:
             where = _remove(data, item["loc"])
             if where is not None:
                 problems.append(f"{name}: `{where}`: {_explain(dict(item))} Ignored.")
+
+
+def _misspelt(raw: Mapping[str, Any], model: type[BaseModel], where: str, prefix: str = "") -> list[str]:
+    """A line for each unknown key that is nearly a known one; other keys may be another program's."""
+    lines: list[str] = []
+    known = model.model_fields
+    for key, value in raw.items():
+        if key not in known:
+            close = difflib.get_close_matches(key.lower(), known, n=3, cutoff=0.8)
+            near = [name for name in close if name not in raw]
+            if near:
+                lines.append(f"{where}: unknown key '{prefix}{key}' (did you mean '{prefix}{near[0]}'?)")
+        elif isinstance(value, Mapping):
+            inner = known[key].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                lines += _misspelt(value, inner, where, f"{prefix}{key}.")
+    return lines
 
 
 def _remove(data: Any, loc: tuple[int | str, ...]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ante_nb import paths
 from ante_nb.agent.session import Node, node_id
 from ante_nb.errors import ConfigError
 
@@ -46,8 +47,13 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     everything = builtin_tools(host)
     wanted = options.tools if options.tools is not None else runtime.choices.tools
     if wanted is None and settings.values.tools is not None:
-        wanted = ",".join(settings.values.tools) or "none"
-    tools = select(everything, wanted)
+        try:
+            tools = select(everything, ",".join(settings.values.tools) or "none")
+        except ConfigError as error:
+            where = paths.display(settings.path or paths.settings())
+            raise ConfigError(f"{where}: `tools`: {error.message}", error.hint) from None
+    else:
+        tools = select(everything, wanted)
     answer = None
     if options.schema is not None:
         from ante_nb.agent.structured import AnswerTool
@@ -110,18 +116,28 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
 
 
 def _permissions(runtime: Runtime, mode: str, options: TurnOptions, settings: Settings) -> Permissions:
-    from ante_nb.agent.permissions import Permissions, parse_rules
+    from ante_nb.agent.permissions import Permissions, check_rules, parse_rules, unknown_tools
 
-    _, wrong = parse_rules(options.allow)
+    if settings.unreadable and mode != "strict":
+        raise ConfigError(
+            f"mode {mode} is refused: what {settings.source} forbids is not known, for {settings.unreadable}",
+            "Correct it, or remove it to start afresh; `--mode strict` works meanwhile.",
+        )
+    report = check_rules(settings)
+    report.check()
+    extra, wrong = parse_rules(options.allow)
     if wrong:
         raise ConfigError(f"--allow: {wrong[0]}", "A rule is `Tool` or `Tool(glob)`, like `Bash(git *)`.")
     rules = settings.permissions
-    return Permissions(
+    permissions = Permissions(
         mode,
         {"allow": [*rules.allow, *options.allow], "ask": rules.ask, "deny": rules.deny},
         runtime.grants,
         forbid_yolo=settings.forbid_yolo,
     )
+    # The same problems, with the file and the key.
+    permissions.problems = [*report.notices, *unknown_tools(extra, "--allow")]
+    return permissions
 
 
 def _news(runtime: Runtime, choice: Choice, settings: Settings, permissions: Permissions) -> tuple[str, ...]:

@@ -109,9 +109,13 @@ def _status(state: KernelState, rest: str) -> None:
 
 
 def _problems(state: KernelState) -> list[str]:
-    lines = list(state.runtime.settings().problems)
+    from ante_nb.agent.permissions import check_rules
+
+    settings = state.runtime.settings()
+    rules = check_rules(settings)
+    refused = (f"{line}: prompts are refused until it is corrected" for line in rules.broken)
     report = state.runtime.catalog().report()
-    return [*lines, report] if report else lines
+    return [*settings.problems, *refused, *rules.notices, *([report] if report else ())]
 
 
 def _provider(state: KernelState, rest: str) -> None:

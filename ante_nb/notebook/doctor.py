@@ -12,6 +12,7 @@ from ante_nb.errors import AnteError
 
 if TYPE_CHECKING:
     from ante_nb.notebook.state import KernelState
+    from ante_nb.settings import Settings
 
 Line = tuple[bool, str, str]
 """Whether it is all right, what it is, and what to do if it is not."""
@@ -25,8 +26,10 @@ def report(state: KernelState) -> list[Line]:
     settings = state.runtime.settings()
     where = paths.display(settings.path or paths.settings())
     if settings.problems:
-        lines += [(False, f"settings: {problem}", f"Correct {where}.") for problem in settings.problems]
-    else:
+        hint = "" if settings.unreadable else f"Correct {where}."
+        lines += [(False, f"settings: {problem}", hint) for problem in settings.problems]
+    lines += _rules(settings)
+    if all(ok for ok, what, _ in lines if what.startswith("settings: ")):
         lines.append(
             (True, f"settings: {where}" + ("" if paths.settings().exists() else " (not there; defaults)"), "")
         )
@@ -70,6 +73,17 @@ def report(state: KernelState) -> list[Line]:
     except AnteError as error:
         lines.append((False, error.message, error.hint or ""))
     return lines
+
+
+def _rules(settings: Settings) -> list[Line]:
+    from ante_nb.agent.permissions.check import FORM, check_rules
+
+    report = check_rules(settings)
+    refused = [
+        (False, f"settings: {line}", f"Prompts are refused until it is corrected. {FORM}")
+        for line in report.broken
+    ]
+    return [*refused, *((False, f"settings: {line}", "") for line in report.notices)]
 
 
 def _packages() -> list[Line]:

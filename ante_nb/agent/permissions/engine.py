@@ -7,10 +7,11 @@ defaults of the mode. No sandbox is claimed: what an allowed command does is not
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
+from ante_nb.agent.permissions.gitconfig import runs_programs
 from ante_nb.agent.permissions.grants import bash_grant, path_grant
 from ante_nb.agent.permissions.judge import Judgement, judge
 from ante_nb.agent.permissions.rules import Rule, escape, parse_rule, parse_rules
@@ -208,7 +209,7 @@ class Permissions:
         except ToolError as error:
             facts.outside = error.message
         if tool.name == "Bash":
-            self._bash_facts(facts, roots)
+            self._bash_facts(facts, roots, ctx.host.env)
         elif tool.name == "Python":
             from ante_nb.agent.permissions.pycode import unsafe
 
@@ -220,8 +221,13 @@ class Permissions:
                 facts.outside = f"{path.name} is a file that other programs obey"
         return facts
 
-    def _bash_facts(self, facts: _Facts, roots: list[Path]) -> None:
+    def _bash_facts(self, facts: _Facts, roots: list[Path], env: Mapping[str, str]) -> None:
         verdict = judge(facts.primary)
+        if verdict.verdict != "dangerous" and verdict.runs("git"):
+            why = runs_programs(facts.cwd, env)
+            if why:
+                reason = why if verdict.verdict == "safe" else verdict.reason
+                verdict = replace(verdict, verdict="unknown", reason=reason, workspace=False)
         facts.judgement = verdict
         facts.touched = [form for path in verdict.paths(facts.cwd) for form in _forms(path)]
         outer = [p for p in facts.touched if str(p) != "/dev/null" and not inside(p, roots)]

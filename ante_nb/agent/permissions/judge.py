@@ -66,6 +66,14 @@ class Judgement:
                     places |= {Path(os.path.normpath(there)), Path(os.path.realpath(there))}
         return list(out)
 
+    def runs(self, program: str) -> bool:
+        """Whether some stage starts ``program``, by itself or through ``timeout`` and the like."""
+        return any(
+            argv[0].rpartition("/")[2] == program
+            for stage in self.stages
+            for argv in danger.unwrapped(stage.argv)
+        )
+
     def shows_files(self) -> bool:
         """Whether what is inside files may come out, of which no path need be named (``grep -r``)."""
         for index, stage in enumerate(self.stages):

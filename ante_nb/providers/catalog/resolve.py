@@ -57,6 +57,7 @@ def resolve(
     session: Overrides | None = None,
     config: Overrides | None = None,
     engine_available: Callable[[], bool] = lambda: False,
+    last_used: Mapping[str, str] | None = None,
     today: datetime.date | None = None,
 ) -> Choice:
     """Everything a turn needs to call a model, with the source of each value.
@@ -68,6 +69,7 @@ def resolve(
         keys: finds keys and sign-ins.
         cell, session, config: the flags of the cell, the session's choice, ``ipython_config.py``.
         engine_available: whether a local engine and a model are there; asked only when it matters.
+        last_used: the model last used with each provider in this process.
         today: the date for retirement notices, by default the present one.
 
     Returns:
@@ -87,7 +89,7 @@ def resolve(
         (settings.source, Overrides(settings.values.provider, settings.values.model)),
         (CONFIG, config or Overrides()),
     ]
-    resolver = _Resolver(catalog, settings, env, keys, layers, engine_available)
+    resolver = _Resolver(catalog, settings, env, keys, layers, engine_available, last_used or {})
     return resolver.choice(today or datetime.date.today())
 
 
@@ -108,6 +110,7 @@ class _Resolver:
         keys: CredentialSource,
         layers: list[tuple[str, Overrides]],
         engine_available: Callable[[], bool],
+        last_used: Mapping[str, str],
     ) -> None:
         self.catalog = catalog
         self.settings = settings
@@ -115,6 +118,7 @@ class _Resolver:
         self.keys = keys
         self.layers = layers
         self.engine_available = engine_available
+        self.last_used = last_used
         self.notices: list[str] = []
         self.key_errors: dict[str, ConfigError] = {}
 
@@ -133,7 +137,7 @@ class _Resolver:
             if credential.oauth and provider.oauth_provider:
                 provider = self.signed_in(provider)
         if not pick.model and provider.id != LOCAL:
-            raise _no_model(provider)
+            raise _no_model(provider, pick.provider_source)
         model, more = environment.override_model(self.catalog.model_for(provider.id, pick.model), self.env)
         sources |= more
         if not pick.model:
@@ -187,6 +191,8 @@ class _Resolver:
 
     def default_model(self, provider: ProviderSpec) -> tuple[str, str]:
         """The provider's last-used model, else its example model; ``""`` where it has none."""
+        if provider.id in self.last_used:
+            return self.last_used[provider.id], "last used here"
         used = self.settings.values.provider_model.get(provider.id)
         if used:
             return used, f"{self.settings.source} (last used)"
@@ -231,14 +237,25 @@ class _Resolver:
         default = self.catalog.providers.get(DEFAULT_PROVIDER)
         if default is not None and self.settings.allows_provider(default.id) and self.usable(default):
             return default, DEFAULT
+        lacking: list[str] = []
         for provider in self.catalog.providers.values():
             if provider.id == LOCAL or not self.settings.allows_provider(provider.id):
                 continue
-            if (not need_model or self.default_model(provider)[0]) and self.usable(provider):
+            has_model = bool(self.default_model(provider)[0])
+            usable = self.usable(provider)
+            if usable and (has_model or not need_model):
                 return provider, "first provider with a key" if provider.auth else "first usable provider"
+            if provider.auth and provider.alias_of is None and self.find(provider) is not None:
+                lacking.append(f"{provider.id} has a key but no {'default model' if usable else 'base URL'}")
         if self.settings.allows_provider(LOCAL) and self.engine_available():
-            return self.catalog.provider(LOCAL), "no key found"
+            return self.catalog.provider(LOCAL), ", ".join(lacking) or "no key found"
         trouble = "".join(f" ({error.message})" for error in dict.fromkeys(self.key_errors.values()))
+        if lacking:
+            first = lacking[0].split(maxsplit=1)[0]
+            raise MissingCredentialError(
+                f"no provider is ready: {', '.join(lacking)}{trouble}, and there is no local engine with a model",
+                f"Choose provider and model: `%ante provider {first}`, then `%ante model ID`.",
+            )
         raise MissingCredentialError(
             f"no provider is ready: no API key was found{trouble}, and no local engine with a model",
             "Type `%ante key anthropic` (or openai, gemini, ...), or set a variable like ANTHROPIC_API_KEY"
@@ -389,8 +406,9 @@ def _is_model_file(model: str) -> bool:
     return model.lower().endswith(".gguf")
 
 
-def _no_model(provider: ProviderSpec) -> ConfigError:
+def _no_model(provider: ProviderSpec, source: str) -> ConfigError:
+    name = f"--provider {provider.id} --model MODEL" if source == CELL else "%ante model ID"
     return ConfigError(
         f"{provider.display_name} ({provider.id}) has no default model",
-        f"Name one: `--provider {provider.id} --model MODEL`, e.g. meta-llama/Llama-3-70b-chat-hf.",
+        f"Name one: `{name}`, e.g. meta-llama/Llama-3-70b-chat-hf.",
     )
