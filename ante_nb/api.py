@@ -106,7 +106,12 @@ def _options(given: dict[str, Any]) -> TurnOptions:
     from ante_nb.agent.runtime import TurnOptions
     from ante_nb.errors import ConfigError
 
-    if not isinstance(given["prompt"], str) or not given["prompt"].strip():
+    if not isinstance(given["prompt"], str):
+        raise ConfigError(f"the prompt is a {type(given['prompt']).__name__}, not text", "Pass a string.")
+    steps = given["max_steps"]
+    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+        raise ConfigError(f"max_steps={steps!r} is not a number of steps", "Use a whole number from 1 on.")
+    if not given["prompt"].strip():
         raise ConfigError("the prompt is empty", "Pass the text of the prompt as the first argument.")
     names = ("provider", "model", "thinking", "tools", "mode", "max_steps", "tool_choice", "schema")
     tools = given["tools"]

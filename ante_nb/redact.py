@@ -31,7 +31,7 @@ _HEADERS = re.compile(
     | (?:x-api-key|x-goog-api-key|api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|code[_-]?verifier)
       ["']?\s*[:=]\s*["']? (?=[^\s"'&,;}\])<>]*\d)
     | [?&](?:key|api_key|token|access_token|code|state)= (?=[^\s"'&,;}\])<>]*\d)
-    ) (?!\[redacted\])(?![{$%])(?P<value>[^\s"'&,;}\])<>]{8,})
+    ) (?!\[redacted\]|[/~.])(?![{$%])(?P<value>[^\s"'&,;}\])<>]{8,})
     """,
 )
 _SECRETS: set[str] = set()

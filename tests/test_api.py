@@ -84,6 +84,24 @@ def test_what_is_no_prompt_is_refused(server: ChatServer, prompt: Any) -> None:
     assert server.chats == []
 
 
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True, "3"])
+def test_a_wrong_number_of_steps_is_refused(server: ChatServer, steps: Any) -> None:
+    with pytest.raises(ConfigError, match="max_steps"):
+        ask("hello", max_steps=steps)
+    assert server.chats == []
+
+
+def test_a_model_that_was_named_once_is_the_providers_last_one_and_is_not_written_down(
+    server: ChatServer, isolated_home: Path
+) -> None:
+    settings = isolated_home / ".ante" / "settings.json"
+    settings.write_text('{"theme": "dark"}')
+    before = settings.read_bytes()
+    assert ask("hello", provider="openai-compatible", model="named-once").model == "named-once"
+    assert ask("hello", provider="openai-compatible").model == "named-once"
+    assert settings.read_bytes() == before
+
+
 def test_python_runs_in_the_namespace_on_the_calling_thread(server: ChatServer) -> None:
     names: dict[str, Any] = {"rain": [1, 2, 3], "threading": threading}
     server.enqueue(

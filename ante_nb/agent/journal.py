@@ -38,7 +38,8 @@ class Journal:
         self.directory = paths.sessions(home) / session_id
         self._session_id = session_id
         self._descriptor: int | None = None
-        self._broken = False
+        self.problem: str | None = None
+        """Why the session is not recorded, where it is not."""
 
     @property
     def path(self) -> Path:
@@ -46,7 +47,7 @@ class Journal:
 
     def append(self, kind: str, **payload: Any) -> None:
         """Write one event as one line, in one write call."""
-        if self._broken:
+        if self.problem:
             return
         record = {"time": now(), "type": kind, **redact_value(payload)}
         line = (
@@ -59,8 +60,8 @@ class Journal:
             assert self._descriptor is not None
             os.write(self._descriptor, line)
         except OSError as error:
-            self._broken = True
-            logger.warning("the session is not recorded: %s", error)
+            self.problem = f"this session is not recorded: {error.strerror or error} ({self.directory})"
+            logger.warning("%s", self.problem)
 
     def _open(self) -> None:
         paths.ensure(self.directory)
@@ -75,7 +76,7 @@ class Journal:
 
     def sync(self) -> None:
         """Have what was written survive a power cut."""
-        if self._descriptor is not None and not self._broken:
+        if self._descriptor is not None and not self.problem:
             try:
                 os.fsync(self._descriptor)
             except OSError as error:
@@ -83,7 +84,7 @@ class Journal:
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Replace ``meta.json``, atomically."""
-        if self._broken:
+        if self.problem:
             return
         try:
             paths.ensure(self.directory)

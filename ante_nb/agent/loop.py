@@ -136,6 +136,9 @@ class TurnLoop:
                 messages=[message.to_dict() for message in self._plan.opening],
             )
             self._host.show(TurnStarted(turn.id, self._plan.status, self._plan.attachments))
+            if journal.problem and journal.problem not in self._session.told:
+                self._session.told.add(journal.problem)
+                self._host.show(Notice("warning", journal.problem))
             for text in self._plan.notices:
                 self._host.show(Notice("warning", text))
             await self._steps()

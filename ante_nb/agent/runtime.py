@@ -71,6 +71,8 @@ class Runtime:
     choices: Choices = field(default_factory=Choices)
     config: Choices = field(default_factory=Choices)
     grants: list[str] = field(default_factory=list)
+    last_models: dict[str, str] = field(default_factory=dict)
+    """The model last used with each provider."""
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
@@ -122,6 +124,7 @@ class Runtime:
             session=_overrides(self.choices),
             config=_overrides(self.config),
             engine_available=_local_ready,
+            last_used=self.last_models,
         )
         if choice.credential is not None:
             register(choice.credential.value)
@@ -233,16 +236,10 @@ class Runtime:
             logger.warning("the rule was not saved: %s", error)
 
     def _remember_model(self, choice: Choice) -> None:
-        """Keep an expressly chosen model as the provider's last-used one."""
-        from ante_nb import settings
-
-        if choice.sources.get("model") not in ("cell flag", "%ante") or not choice.model.id:
-            return
-        try:
-            if self.settings().values.provider_model.get(choice.provider.id) != choice.model.id:
-                settings.save({"provider_model": {choice.provider.id: choice.model.id}})
-        except AnteError as error:
-            logger.info("the last-used model was not saved: %s", error)
+        """Keep an expressly chosen model as the provider's last-used one, for this process only: a flag
+        counts for its own cell, and settings.json is written by ``%ante save`` alone."""
+        if choice.sources.get("model") in ("cell flag", "%ante") and choice.model.id:
+            self.last_models[choice.provider.id] = choice.model.id
 
     # --------------------------------------------------------------------------------- the connection
 

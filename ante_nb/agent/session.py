@@ -77,6 +77,8 @@ class Session:
     first_prompt: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
     """What the surroundings want kept in ``meta.json`` (notebook path, kernel id)."""
+    told: set[str] = field(default_factory=set)
+    """Warnings that the person has seen."""
     _journal: Journal | None = None
     _tool_state: ToolState | None = None
 

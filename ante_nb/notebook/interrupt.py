@@ -7,6 +7,7 @@ wakes this one.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import signal
@@ -22,6 +23,9 @@ _AGAIN = 2.0
 
 _HANDLED = 0.25
 """Seconds that running code gets to end by a ``KeyboardInterrupt`` before it gets another."""
+
+_NUDGES = 20
+"""How often code that goes on all the same is interrupted again."""
 
 
 class InterruptGuard:
@@ -41,6 +45,9 @@ class InterruptGuard:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last = float("-inf")
         self._raised = float("-inf")
+        self._section = 0
+        self._watched = False
+        self._nudging = False
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -62,6 +69,7 @@ class InterruptGuard:
     @contextlib.contextmanager
     def blocking(self) -> Iterator[None]:
         """Within this block an interrupt raises ``KeyboardInterrupt`` (sync code, ``input()``)."""
+        self._section += 1
         self._blocking += 1
         try:
             yield
@@ -81,6 +89,12 @@ class InterruptGuard:
 
     def _on_sigint(self, signum: int, frame: Any) -> None:
         now = time.monotonic()
+        if self._nudging:
+            self._nudging = False
+            if self._blocking and now - self._raised >= _HANDLED:
+                self._raised = now
+                raise KeyboardInterrupt
+            return
         again, self._last = now - self._last < _AGAIN, now
         self._cancel()
         loop = self._loop
@@ -89,11 +103,33 @@ class InterruptGuard:
             loop.call_soon_threadsafe(self._task.cancel)
         loop.call_soon_threadsafe(self._wake)
         if self._blocking:
-            # One that follows at once would hit whatever handles the first.
-            if now - self._raised >= _HANDLED:
-                self._raised = now
-                raise KeyboardInterrupt
+            self._raise(now)
             return
         if again and self._main is not None:
             # Raising here would end the kernel's loop; cancelling ends the cell.
             loop.call_soon_threadsafe(self._main.cancel)
+
+    def _raise(self, now: float) -> None:
+        """End the running code by ``KeyboardInterrupt``; called in the signal handler."""
+        self._watch()
+        # One that follows at once would hit whatever handles the first.
+        if now - self._raised >= _HANDLED:
+            self._raised = now
+            raise KeyboardInterrupt
+
+    def _watch(self) -> None:
+        """See to it that the code ends: an exception that is raised in a callback of the interpreter
+        (a finalizer, the garbage collector) is lost without a trace."""
+        if not self._watched and hasattr(signal, "pthread_kill"):
+            self._watched = True
+            # Not threading.Thread: it takes a lock, which the interrupted code may hold.
+            _thread.start_new_thread(self._nudge, (self._section,))
+
+    def _nudge(self, section: int) -> None:
+        for _ in range(_NUDGES):
+            time.sleep(_HANDLED + 0.05)
+            if not self._blocking or self._section != section:
+                break
+            self._nudging = True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        self._watched = False

@@ -29,6 +29,7 @@ _EVENTS = ("pre_execute", "post_execute", "pre_run_cell", "post_run_cell")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _MAX_IMAGES = 8
+_NO_EXIT = "exit() was ignored: it would end the person's kernel and lose their variables.\n"
 
 
 class _Capture(io.TextIOBase):
@@ -187,6 +188,7 @@ def _isolated(shell: Any, on_output: Callable[[str], None]) -> Iterator[tuple[_R
         )
         stack.enter_context(_replaced(shell, "display_pub", _Publisher(shell.display_pub, recorder)))
         stack.enter_context(_replaced(shell.display_trap, "hook", recorder.result))
+        stack.enter_context(_replaced(shell, "ask_exit", lambda: err.write(_NO_EXIT)))
         stack.enter_context(_replaced(sys, "displayhook", recorder.result))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))

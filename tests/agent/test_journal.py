@@ -15,6 +15,7 @@ from support.ante import point_at, rounds, seeded
 from support.chat_server import Reply, status, text, tool
 
 from ante_nb.agent.journal import Journal
+from ante_nb.messages import Notice
 from ante_nb.messages import Message
 
 if TYPE_CHECKING:
@@ -129,8 +130,11 @@ async def test_a_home_that_cannot_be_written_costs_no_turn(
     monkeypatch.setenv("ANTE_HOME", places.get(home, home))
     turn = await desk.run("hello", provider="openai-compatible", model="test-model", tools="none")
     assert (turn.status, turn.text) == ("completed", "echo: hello"), turn.error
+    told = [notice.text for notice in desk.host.shown(Notice) if "not recorded" in notice.text]
+    assert len(told) == 1, "the person is told, once"
     turn = await desk.run("again", model="test-model", provider="openai-compatible")
     assert turn.status == "completed", turn.error
+    assert not any("not recorded" in notice.text for notice in desk.host.shown(Notice))
 
 
 SECRETS = {

@@ -52,6 +52,8 @@ def run(ante: Ante, code: str, flags: str = "--allow Python", **options: object)
         ("'fine'", ["'fine'"]),
         ("1 / 0", ["ZeroDivisionError"]),
         ("raise SystemExit", ["SystemExit"]),
+        ("exit()", ["ignored", "kernel"]),
+        ("quit()", ["ignored", "kernel"]),
         ("raise KeyboardInterrupt", ["nterrupt"]),
         ("def f(:", ["SyntaxError"]),
         ("%nosuchmagic", ["nosuchmagic"]),
