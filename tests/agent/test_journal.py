@@ -15,8 +15,7 @@ from support.ante import point_at, rounds, seeded
 from support.chat_server import Reply, status, text, tool
 
 from ante_nb.agent.journal import Journal
-from ante_nb.messages import Notice
-from ante_nb.messages import Message
+from ante_nb.messages import Message, Notice
 
 if TYPE_CHECKING:
     from pathlib import Path
