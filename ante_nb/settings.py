@@ -230,8 +230,7 @@ def _misspelt(raw: Mapping[str, Any], model: type[BaseModel], where: str, prefix
     known = model.model_fields
     for key, value in raw.items():
         if key not in known:
-            close = difflib.get_close_matches(key.lower(), known, n=3, cutoff=0.8)
-            near = [name for name in close if name not in raw]
+            near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.8)
             if near:
                 lines.append(f"{where}: unknown key '{prefix}{key}' (did you mean '{prefix}{near[0]}'?)")
         elif isinstance(value, Mapping):

@@ -142,6 +142,33 @@ def test_a_file_that_is_no_settings(home, text, words):
     assert (home / "settings.json").read_text() == text, "left alone"
 
 
+def test_a_file_that_cannot_be_read_says_what_to_do(home):
+    assert load_settings(home, {}).unreadable is None
+    write(home, '{\n "a": 1,,\n}')
+    settings = load_settings(home, {})
+    assert settings.unreadable is not None and settings.problems[0].startswith(settings.unreadable)
+    assert "modes auto and yolo refused" in settings.problems[0]
+    assert settings.problems[0].endswith("Correct it, or remove it to start afresh.")
+
+
+MISSPELT = [
+    ({"modle": "x"}, "unknown key 'modle' (did you mean 'model'?)"),
+    ({"modle": "x", "model": "y"}, "unknown key 'modle' (did you mean 'model'?)"),
+    ({"permisions": {"deny": []}}, "unknown key 'permisions' (did you mean 'permissions'?)"),
+    ({"permissions": {"denny": []}}, "unknown key 'permissions.denny' (did you mean 'permissions.deny'?)"),
+    ({"local": {"engine_ulr": "x"}}, "unknown key 'local.engine_ulr' (did you mean 'local.engine_url'?)"),
+    ({"theme": "dark", "channel": "stable", "status_line": [], "x": 1, "local": {"x": 1}}, None),
+]
+
+
+@pytest.mark.parametrize(("content", "line"), MISSPELT, ids=range(len(MISSPELT)))
+def test_a_key_that_is_nearly_known(home, content, line):
+    write(home, content)
+    settings = load_settings(home, {})
+    assert settings.problems == ((f"~/.ante/settings.json: {line}",) if line else ())
+    assert settings.raw == content
+
+
 TRANSPORTS = [
     ({}, {}, ("http_sse", "built-in default", False)),
     ({}, {"ANTE_OPENAI_TRANSPORT": "websocket_auto"}, ("websocket_auto", "environment ANTE_OPENAI_TRANSPORT", False)),

@@ -62,12 +62,12 @@ def test_a_plain_repository_is_not_asked_about(repo: Path, command: str) -> None
     assert decide(repo / "src", command).action == "allow"
 
 
-KEYS = (
-    "core.fsmonitor diff.external diff.x.textconv diff.x.command core.pager pager.log alias.status include.path "
-    "includeIf.gitdir:/.path core.hooksPath core.sshCommand gpg.program gpg.ssh.program filter.x.clean "
-    "filter.x.process core.editor sequence.editor credential.helper credential.https://e.org.helper "
-    "merge.x.driver interactive.diffFilter remote.origin.uploadpack protocol.ext.allow core.askPass"
-).split()
+KEYS = """
+    core.fsmonitor diff.external diff.x.textconv diff.x.command core.pager pager.log alias.status include.path
+    includeIf.gitdir:/.path core.hooksPath core.sshCommand gpg.program gpg.ssh.program filter.x.clean
+    filter.x.process core.editor sequence.editor credential.helper credential.https://e.org.helper
+    merge.x.driver interactive.diffFilter remote.origin.uploadpack protocol.ext.allow core.askPass
+""".split()  # noqa: SIM905 - a table
 
 
 @pytest.mark.parametrize("key", KEYS)

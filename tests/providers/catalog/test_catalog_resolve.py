@@ -156,6 +156,23 @@ def test_local_is_the_last_resort(world):
     assert world(ANTHROPIC, engine=True).provider.id == "anthropic"
 
 
+def test_local_says_what_the_others_lack(world):
+    assert world(COMPATIBLE, engine=True).sources["provider"] == (
+        "openai-compatible has a key but no default model"
+    )
+    key_only = {"OPENAI_COMPATIBLE_API_KEY": "k"}
+    assert world(key_only, engine=True).sources["provider"] == "openai-compatible has a key but no base URL"
+    with pytest.raises(MissingCredentialError, match=r"has a key but no default model.*`%ante model ID`"):
+        world(COMPATIBLE)
+
+
+def test_no_default_model_says_what_to_type_where_it_was_chosen(world):
+    with pytest.raises(ConfigError, match="`%ante model ID`"):
+        world(COMPATIBLE, session={"provider": "openai-compatible"})
+    with pytest.raises(ConfigError, match="`--provider openai-compatible --model MODEL`"):
+        world(COMPATIBLE, cell={"provider": "openai-compatible"})
+
+
 def test_engine_is_asked_only_when_it_matters(world, tmp_path):
     def engine_available() -> bool:
         raise AssertionError("asked")
