@@ -21,9 +21,16 @@ Check = tuple[bool, str, str]
 def doctor(settings: Any = None, env: Mapping[str, str] | None = None) -> list[Check]:
     """One ``(ok, what, hint)`` for settings, engine, model, memory, state directory and running servers.
 
-    Blocks (files, at most one loopback request).
+    Blocks (files, at most one loopback request, the engine's import in a short process). Raises nothing.
     """
     env = os.environ if env is None else env
+    try:
+        return _checks(settings, env)
+    except Exception as error:
+        return [_surprise("local", error)]
+
+
+def _checks(settings: Any, env: Mapping[str, str]) -> list[Check]:
     try:
         chosen = options.load(settings, env)
     except AnteError as error:
@@ -38,19 +45,36 @@ def doctor(settings: Any = None, env: Mapping[str, str] | None = None) -> list[C
                 "" if status == 200 else "Start it.",
             )
         ]
-    checks = [_engine(chosen, env), *_model(chosen, env), _directory(chosen)]
+    checks: list[Check] = []
+    for what, check in (("engine", _engine), ("model", _model), ("state directory", _directory)):
+        try:
+            checks += check(chosen, env)
+        except Exception as error:  # one surprise must not hide what the other checks say
+            checks.append(_surprise(what, error))
     for state in running(chosen.home):
         words = f"running: {state.get('alias', 'a model')} ({state.get('engine', 'starting')}, pid {state['pid']})"
         checks.append((True, words, ""))
     return checks
 
 
-def _engine(chosen: options.Options, env: Mapping[str, str]) -> Check:
+def _surprise(what: str, error: Exception) -> Check:
+    words = " ".join(str(error).split())[:300]
+    return (
+        False,
+        f"{what}: {type(error).__name__}: {words}",
+        "It could not be checked; try another engine or model.",
+    )
+
+
+def _engine(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     try:
         engine = engines.detect(chosen, env)
     except AnteError as error:
-        return False, f"engine: {error.message}", error.hint or ""
-    return True, f"engine: {engine.label} {engine.binary or engine.version}", ""
+        return [(False, f"engine: {error.message}", error.hint or "")]
+    problem = engines.import_problem(engine, env) or engines.failures.get(engine.name)
+    if problem is not None:
+        return [(False, f"engine: {problem.message}", problem.hint or "")]
+    return [(True, f"engine: {engine.label} {engine.binary or engine.version}", "")]
 
 
 def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
@@ -62,6 +86,10 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
         return [(False, f"model: {error.message}", error.hint or "")]
     words = f"model: {model.id} ({memory.gigabytes(model.size)}, {model.source}), one of {len(models)}"
     checks: list[Check] = [(True, words, "")]
+    unusable = [f"{other.id} ({other.flaw})" for other in models if other.flaw]
+    if unusable:
+        words = f"models that cannot be used: {', '.join(unusable[:8])}"
+        checks.append((False, words, "Download them again, or delete them."))
     free = memory.available_memory()
     try:
         plan = memory.plan(header, model.id, wanted=chosen.context, available=free, size=model.size)
@@ -72,8 +100,8 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     return [*checks, (True, words, "")]
 
 
-def _directory(chosen: options.Options) -> Check:
+def _directory(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     try:
-        return True, f"state directory: {run_directory(chosen.home)}", ""
+        return [(True, f"state directory: {run_directory(chosen.home)}", "")]
     except OSError as error:
-        return False, f"state directory: {error}", "Check who owns ANTE_HOME."
+        return [(False, f"state directory: {error}", "Check who owns ANTE_HOME.")]

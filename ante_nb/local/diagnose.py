@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ante_nb.errors import LocalEngineError
+from ante_nb.local import engines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,7 @@ _TAIL = 16 << 10
 _TELLING = re.compile(
     r"error|fail|abort|assert|exception|cannot|could not|unknown|invalid|not found|missing", re.I
 )
+_IMPORT = re.compile(r"cannot import (xllamacpp|llama_cpp): (.*)")  # written by server_engines
 _NOISE = re.compile(r"^(\s*(File|\^|~)|Traceback|\s+\S.*\(\)$)|^(srv|main|common\w*)\s*:?.*exiting", re.I)
 _PREFIX = re.compile(r"^(\d+\.\d+\.\d+\.\d+\s+)?[EWI]\s+")
 
@@ -29,6 +31,9 @@ def explain(code: int | None, log: Path, name: str, engine: str) -> LocalEngineE
         engine: how messages call the engine.
     """
     said = telling_line(log)
+    unimported = _IMPORT.match(said)
+    if unimported:
+        return engines.broken(unimported[1], unimported[2])
     number = (
         -code if code is not None and code < 0 else code - 128 if code is not None and code > 128 else None
     )

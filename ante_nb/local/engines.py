@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from ante_nb.local.options import Options
 
 INSTALL = "pip install xllamacpp"
+RELEASES = "https://github.com/ggml-org/llama.cpp/releases"
+failures: dict[str, LocalEngineError] = {}
+"""By engine name, why its last start by this process failed; a start that works removes it."""
 _MODULES = {"xllamacpp": "xllamacpp", "llama_cpp": "llama-cpp-python"}  # import name -> distribution
 
 
@@ -64,9 +69,15 @@ class Launch:
 def available(env: Mapping[str, str] | None = None) -> bool:
     """Whether any engine is installed; imports none."""
     env = os.environ if env is None else env
-    return bool(shutil.which("llama-server", path=env.get("PATH"))) or any(
-        map(importlib.util.find_spec, _MODULES)
-    )
+    return bool(shutil.which("llama-server", path=env.get("PATH"))) or any(map(_installed, _MODULES))
+
+
+def _installed(module: str) -> bool:
+    """Whether an import would find ``module``; an import hook or a half-removed package may raise."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except Exception:
+        return False
 
 
 def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
@@ -91,21 +102,62 @@ def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
         info = Path(binary).stat()
         return Engine("llama-server", f"{info.st_size}.{info.st_mtime_ns}", binary)
     for module, distribution in _MODULES.items():
-        if options.engine in (None, module) and importlib.util.find_spec(module):
+        if options.engine in (None, module) and _installed(module):
             try:
-                version = metadata.version(distribution)
-            except metadata.PackageNotFoundError:
+                version = metadata.version(distribution) or "unknown"
+            except Exception:  # not found, or its metadata is broken; the module may still work
                 version = "unknown"
             return Engine(module, version)
     wanted = f"the engine {options.engine}" if options.engine else "no llama.cpp engine"
     raise LocalEngineError(
         f"{wanted} is {'not ' if options.engine else ''}installed",
-        "Install llama-server." if options.engine == "llama-server" else f"Run: {_line(options.engine)}",
+        f"Get llama-server from {RELEASES}, or remove local.engine and run: {INSTALL}"
+        if options.engine == "llama-server"
+        else f"Run: {_line(options.engine)}",
     )
 
 
 def _line(engine: str | None) -> str:
     return "pip install 'llama-cpp-python[server]'" if engine == "llama_cpp" else INSTALL
+
+
+def broken(module: str, said: str) -> LocalEngineError:
+    """The error for an engine that is installed and cannot be imported; says what to type."""
+    name = _MODULES.get(module, module)
+    again = _line(module).replace("install", "install --force-reinstall", 1)
+    other = _line("llama_cpp" if module == "xllamacpp" else "xllamacpp")
+    because = f": {said}" if said else ""
+    return LocalEngineError(
+        f"{name} is installed but cannot be imported{because}",
+        f"Run: {again} - or remove it and use another engine: {other}",
+    )
+
+
+def import_problem(
+    engine: Engine, env: Mapping[str, str], *, timeout: float = 30.0
+) -> LocalEngineError | None:
+    """Tries the import in a process of its own (a native module may crash it); blocks up to ``timeout`` s."""
+    if engine.binary:
+        return None
+    code = "import importlib, sys; importlib.import_module(sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, engine.name],
+            env=child_environment(env, ""),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None  # a slow machine proves nothing about the module
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.decode("utf-8", "replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if done.returncode < 0:
+        said = f"the import was ended by signal {-done.returncode}"
+    return broken(engine.name, "".join(filter(str.isprintable, said))[:300])
 
 
 # What a native engine may need of the kernel's environment; everything else (vendors' keys above all)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_VERSIONS = (2, 3)
 _MAX_KEYS, _MAX_TENSORS, _MAX_STRING, _KEPT_ARRAY = 10_000, 200_000, 64 << 20, 4096
 # ggml type -> (values per block, bytes per block), from ggml-common.h; others are not size-checked.
 _BLOCKS = {
@@ -115,6 +116,21 @@ class _Reader:
         return [self.value(item, depth + 1) for _ in range(count)]
 
 
+def looks_usable(path: Path) -> bool:
+    """Whether ``path`` begins as a GGUF file does; reads 24 bytes and so says nothing about the rest."""
+    try:
+        if not path.is_file():  # opening a named pipe would wait for its writer
+            return False
+        with path.open("rb") as file:
+            start = file.read(24)
+    except OSError:
+        return False
+    if len(start) < 24 or start[:4] != b"GGUF":
+        return False
+    version, tensors, keys = struct.unpack("<IQQ", start[4:])
+    return version in _VERSIONS and tensors <= _MAX_TENSORS and keys <= _MAX_KEYS
+
+
 def read_header(path: Path) -> Header:
     """Reads and checks the header of ``path``; blocks, about 50 ms for a 50,000-word vocabulary.
 
@@ -149,7 +165,7 @@ def _parse(reader: _Reader) -> Header:
     if reader.size < 24 or reader.take(4) != b"GGUF":
         raise _BadHeader("it does not begin with GGUF")
     version, tensors, keys = reader.unpack("IQQ")
-    if version not in (2, 3):
+    if version not in _VERSIONS:
         raise _BadHeader(f"its format version {version} is unknown (2 and 3 are)")
     if tensors > _MAX_TENSORS or keys > _MAX_KEYS:
         raise _BadHeader(f"it claims {tensors} tensors and {keys} keys")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
-from ante_nb.local import discovery, options, shared
+from ante_nb.local import discovery, options, progress, shared
 from ante_nb.local.twophase import TwoPhase
 from ante_nb.messages import Done, Notice, Retract
 from ante_nb.providers.provider import Provider
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ante_nb.providers.spec import Choice
 
 _DIED = (e.NetworkError, e.StreamInterruptedError)
+_ENDED = "The local server has ended"
 DEMO_NOTE = "this is a 135M demonstration model: it answers, but it is no agent"
 
 
@@ -80,7 +81,8 @@ class LocalProvider:
             shown = False
             try:
                 with link.server.busy():
-                    async with contextlib.aclosing(self._events(link, request)) as events:
+                    watched = progress.watched(self._events(link, request), progress.reading(request))
+                    async with contextlib.aclosing(watched) as events:
                         async for event in events:
                             shown = not isinstance(event, Retract) and (
                                 shown or not isinstance(event, Notice)
@@ -96,7 +98,7 @@ class LocalProvider:
                 await self._drop()
                 if shown:
                     yield Retract(request.step_id)
-                yield Notice("retry", f"The local server has ended ({_short(problem)}). Starting it again.")
+                yield Notice("retry", f"{_ENDED}{_because(problem)}. Starting it again.")
 
     async def complete(self, request: Request) -> Done:
         """The whole answer in one piece. Errors as :meth:`stream`."""
@@ -126,7 +128,12 @@ class LocalProvider:
                     self._notify(line)
             return await self._linked().provider.list_models()
         found = await asyncio.to_thread(discovery.find_models, chosen.home, None, chosen.model_directories)
-        return [ModelSpec(id=model.id, description=f"{model.source}, {model.path}") for model in found]
+        return [
+            ModelSpec(
+                id=model.id, description=f"{model.source}, {model.path}{model.flaw and f', {model.flaw}'}"
+            )
+            for model in found
+        ]
 
     async def aclose(self) -> None:
         """Close the connections. The server stays for others and ends by itself when idle."""
@@ -154,27 +161,19 @@ class LocalProvider:
 
     async def _acquired(self) -> AsyncGenerator[str]:
         """Makes the link to a living server; yields the lines of a start as they come."""
-        lines: asyncio.Queue[str] = asyncio.Queue()
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
         chosen = await self._options()
         task = asyncio.create_task(
             shared.acquire(self._given.model.id or None, settings=chosen, progress=lines.put_nowait)
         )
+        task.add_done_callback(lambda _: lines.put_nowait(None))
         try:
-            while not task.done():
-                getter = asyncio.create_task(lines.get())
-                await asyncio.wait({task, getter}, return_when=asyncio.FIRST_COMPLETED)
-                if getter.done():
-                    yield getter.result()
-                else:
-                    getter.cancel()
-            while not lines.empty():
-                yield lines.get_nowait()
+            while (line := await lines.get()) is not None:
+                yield line
             server = await task
         finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if (
             self._link is None
             or self._link.server.pid != server.pid
@@ -218,7 +217,7 @@ class LocalProvider:
         async def pause(seconds: float) -> None:
             # A dead server does not come back by waiting; it is started anew by the caller.
             if not await asyncio.to_thread(server.alive):
-                raise e.NetworkError("The local server has ended", provider=spec.id, model=model.id)
+                raise e.NetworkError(_ENDED, provider=spec.id, model=model.id)
             await asyncio.sleep(seconds)
 
         idle = model.stream_idle_timeout or spec.stream_idle_timeout
@@ -234,5 +233,6 @@ class LocalProvider:
             await link.aclose()
 
 
-def _short(problem: e.AnteError) -> str:
-    return problem.message.rstrip(".")
+def _because(problem: e.AnteError) -> str:
+    said = problem.message.rstrip(".")
+    return "" if said == _ENDED else f" ({said})"

@@ -29,9 +29,19 @@ class Running:
     child: list[Any] | None = None
 
 
+def _imported(module: str) -> Any:
+    """The engine's module; a failure is the last line of the log, where ``diagnose`` finds it."""
+    try:
+        return import_module(module)
+    except Exception as error:  # a native module that lacks a library raises OSError or RuntimeError as well
+        words = " ".join(str(error).split())
+        print(f"cannot import {module}: {type(error).__name__}: {words}", flush=True)
+        sys.exit(1)
+
+
 def start_xllamacpp(launch: Launch, key: str) -> Running:
     """The llama-server that is linked into the xllamacpp wheel, in this process."""
-    xllamacpp: Any = import_module("xllamacpp")
+    xllamacpp: Any = _imported("xllamacpp")
 
     params = xllamacpp.CommonParams()
     params.model.path = launch.model
@@ -58,6 +68,7 @@ def start_xllamacpp(launch: Launch, key: str) -> Running:
 
 def start_llama_cpp(launch: Launch, key: str) -> Running:
     """llama-cpp-python's server, in a thread of this process, with the endpoints it lacks."""
+    _imported("llama_cpp")
     from ante_nb.local.server_llama_cpp import serve
 
     url, alive = serve(launch, key)

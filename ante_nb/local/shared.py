@@ -120,6 +120,7 @@ async def acquire(
             progress(line)
         state = await _ready(prepared, state, process, progress)
         if await _answers(state):
+            engines.failures.pop(prepared.engine.name, None)
             break
         # It lives and yet does not answer: it would not for anybody else either.
         await _kill(state)
@@ -287,9 +288,12 @@ async def _ready(
             if latest is None or not await asyncio.to_thread(is_alive, latest):
                 if process is not None and code is None:
                     code = await asyncio.to_thread(_exit_code, process)
-                raise await asyncio.to_thread(
+                problem = await asyncio.to_thread(
                     explain, code, prepared.log, prepared.model.id, prepared.engine.label
                 )
+                # A copy: the one that is raised holds frames by its traceback.
+                engines.failures[prepared.engine.name] = LocalEngineError(problem.message, problem.hint)
+                raise problem
             process = None
         if clock() - began > prepared.options.start_timeout:
             await _kill(state)

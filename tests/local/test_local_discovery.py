@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def put(path: Path, size: int = 10) -> Path:
+def put(path: Path, size: int = 30, start: bytes = b"GGUF" + struct.pack("<IQQ", 3, 1, 1)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x" * size)
+    path.write_bytes(start.ljust(size, b"x"))
     return path
 
 
@@ -31,7 +33,7 @@ def found(tmp_path: Path) -> list[discovery.LocalModel]:
     put(user / ".ante/models/ggml-vocab-llama.gguf")
     put(user / ".cache/llama.cpp/Beta-1B-Q8_0.gguf")
     for number in (1, 2, 3):
-        put(user / f".lmstudio/models/pub/repo/Gamma-00{'00'}{number}-of-00003.gguf", 5)
+        put(user / f".lmstudio/models/pub/repo/Gamma-00{'00'}{number}-of-00003.gguf", 25)
     put(user / ".llama/models/Split-00001-of-00002.gguf")
     blob = put(user / ".cache/huggingface/hub/models--o--n/blobs/abc")
     snapshot = user / ".cache/huggingface/hub/models--o--n/snapshots/rev"
@@ -49,7 +51,7 @@ def found(tmp_path: Path) -> list[discovery.LocalModel]:
 def test_places(found: list[discovery.LocalModel]) -> None:
     models = {model.id: model for model in found if not model.demo}
     assert set(models) == {"Alpha-7B-Q4_K_M", "Beta-1B-Q8_0", "Gamma", "Split", "Delta-3B", "eps:8b"}
-    assert models["Gamma"].size == 15 and models["Gamma"].complete
+    assert models["Gamma"].size == 75 and models["Gamma"].complete
     assert not models["Split"].complete
     assert found[0].id == "Alpha-7B-Q4_K_M"
 
@@ -94,6 +96,50 @@ def test_misses(found: list[discovery.LocalModel], tmp_path: Path) -> None:
     file = put(tmp_path / "my own" / "Own.gguf")
     assert discovery.choose(str(file), found).path == file
     assert discovery.choose(str(file.parent), found).path == file
+
+
+def test_damaged_files_are_no_default(tmp_path: Path) -> None:
+    models = tmp_path / "home/models"
+    put(models / "a-empty.gguf", 0, b"")
+    put(models / "b-text.gguf", 40, b"<html>")
+    put(models / "c-random.gguf", 40, b"GGUF\xff\xff\xff\xff")
+    put(models / "d-part-00001-of-00002.gguf")
+    os.mkfifo(models / "e-pipe.gguf")
+    env = {"HOME": str(tmp_path / "nobody")}
+    found = [model for model in discovery.find_models(tmp_path / "home", env) if not model.demo]
+    flaws = {model.id: model.flaw for model in found}
+    assert flaws == {
+        "a-empty": "damaged",
+        "b-text": "damaged",
+        "c-random": "damaged",
+        "d-part": "incomplete",
+    }
+    with pytest.raises(LocalEngineError, match=r"a-empty \(damaged\)"):
+        discovery.choose(None, found)
+    with pytest.raises(LocalEngineError, match="is no regular file"):
+        discovery.choose(str(models / "e-pipe.gguf"), found)
+    put(models / "z-good.gguf")
+    found = discovery.find_models(tmp_path / "home", env)
+    assert discovery.choose(None, found).id == "z-good"
+    for name, words in (("a-empty", "the file is empty"), ("b-text", "does not begin with GGUF")):
+        for wanted in (name, str(models / f"{name}.gguf")):
+            with pytest.raises(LocalEngineError, match=words):
+                discovery.choose(wanted, found)
+
+
+def test_the_demo_model_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a link to it lies in a place that is searched before."""
+    package = tmp_path / "site" / discovery.DEMO_PACKAGE
+    demo = put(package / "Demo-135M.gguf")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(package.parent))
+    models = tmp_path / "home/models"
+    put(models / "Other.gguf")
+    (models / "Copy.gguf").symlink_to(demo)
+    env = {"HOME": str(tmp_path / "nobody")}
+    found = discovery.find_models(tmp_path / "home", env)
+    assert [model.id for model in found] == ["Copy", "Other", "Demo-135M"]
+    assert found[-1].demo and discovery.choose("demo", found) is found[-1]
 
 
 def test_memory_plan(tmp_path: Path) -> None:

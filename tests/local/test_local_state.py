@@ -107,6 +107,55 @@ def test_engine_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value).count("pip install") == 1 and "\n" not in str(caught.value)
 
 
+def test_an_engine_that_cannot_be_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(name: str) -> None:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", refuses)
+    nowhere = {"PATH": str(tmp_path), "HOME": str(tmp_path), "ANTE_HOME": str(tmp_path)}
+    assert not engines.available(nowhere)
+    with pytest.raises(LocalEngineError, match="pip install xllamacpp"):
+        engines.detect(Options(tmp_path), nowhere)
+    with pytest.raises(LocalEngineError, match=r"https://.*pip install xllamacpp"):
+        engines.detect(Options(tmp_path, engine="llama-server"), nowhere)
+    assert any(not ok and "pip install xllamacpp" in hint for ok, _, hint in doctor(env=nowhere))
+
+
+async def test_an_engine_that_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site/xllamacpp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('raise ImportError("libfoo.so:\\ncannot open")')
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setattr(engines, "failures", {})
+    model = tmp_path / "Tiny.gguf"
+    model.write_bytes(gguf())
+    env = {**os.environ, "PYTHONPATH": str(package.parent)}
+    chosen = Options(tmp_path / "home", engine="xllamacpp", model=str(model))
+    with pytest.raises(LocalEngineError) as caught:
+        await shared.acquire(None, settings=chosen, env=env)
+    said = str(caught.value)
+    assert "ImportError: libfoo.so: cannot open" in said and "\n" not in said
+    assert "pip install --force-reinstall xllamacpp" in said and "llama-cpp-python" in said
+    assert "xllamacpp" in engines.failures
+    ok, what, hint = doctor(chosen, env)[0]
+    assert not ok and "cannot be imported" in what and "--force-reinstall xllamacpp" in hint
+    # What failed here counts even if the import works in a process of its own.
+    (package / "__init__.py").write_text("")
+    assert not doctor(chosen, env)[0][0]
+    engines.failures.clear()
+    assert doctor(chosen, env)[0][0]
+
+
+def test_doctor_survives_anything(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no\nidea")
+
+    monkeypatch.setattr(engines, "detect", fails)
+    checks = doctor()
+    assert (False, "engine: RuntimeError: no idea") in [(ok, what) for ok, what, _ in checks]
+    assert any("state directory" in what for _, what, _ in checks)
+
+
 def test_child_environment_holds_no_secrets() -> None:
     env = {
         "PATH": "/bin",
