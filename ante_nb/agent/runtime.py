@@ -293,7 +293,7 @@ def _local_ready() -> bool:
     """Whether an engine and a model for ``local`` are there."""
     from ante_nb.local import engine_available, find_models
 
-    return engine_available() and bool(find_models())
+    return engine_available() and any(not model.flaw for model in find_models())
 
 
 def _named(choice: Choice, settings: Settings) -> Choice:

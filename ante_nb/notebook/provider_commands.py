@@ -199,7 +199,10 @@ def _show_local(state: KernelState) -> None:
         say("  a server of yours answers; `%ante models --live local` asks it")
     chosen = options.load(settings, os.environ)
     found = discovery.find_models(chosen.home, os.environ, chosen.model_directories)
-    table((f"  {model.id}", f"{model.size / 1e6:,.0f} MB", paths.display(model.path)) for model in found)
+    table(
+        (f"  {model.id}", f"{model.size / 1e6:,.0f} MB", paths.display(model.path), model.flaw)
+        for model in found
+    )
     if not found and not settings.local.engine_url:
         say("  no GGUF model was found: put one in ~/.ante/models, then `%ante model NAME`")
 

@@ -177,7 +177,7 @@ class _Resolver:
                 provider, found = self.provider_for(layer.model.strip(), index + 1)
                 return _Pick(provider, found or source, layer.model.strip(), source)
         provider, source = self.automatic()
-        return _Pick(provider, source, *self.default_model(provider))
+        return _Pick(provider, source, *self.default_model(provider, chosen=False))
 
     def model_below(self, provider: ProviderSpec, start: int) -> tuple[str, str]:
         """The model for a provider that was chosen alone: what a lower layer chose for it, else its own."""
@@ -189,9 +189,12 @@ class _Resolver:
                 return layer.model.strip(), source
         return self.default_model(provider)
 
-    def default_model(self, provider: ProviderSpec) -> tuple[str, str]:
-        """The provider's last-used model, else its example model; ``""`` where it has none."""
-        if provider.id in self.last_used:
+    def default_model(self, provider: ProviderSpec, *, chosen: bool = True) -> tuple[str, str]:
+        """The provider's last-used model, else its example model; ``""`` where it has none.
+
+        What this process used last counts only for a provider that was ``chosen``.
+        """
+        if chosen and provider.id in self.last_used:
             return self.last_used[provider.id], "last used here"
         used = self.settings.values.provider_model.get(provider.id)
         if used:
