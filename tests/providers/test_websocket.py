@@ -313,6 +313,7 @@ async def test_an_interrupt_in_mid_stream_at_every_frame(server: ResponsesServer
                     break
         assert step == 2
         talk.messages.clear()
+        talk.shown.clear()
         server.seen.clear()
         for prompt in PROMPTS:
             await talk.turn(prompt)

@@ -41,7 +41,7 @@ def of_error(problem: e.ProviderError) -> SocketFailure | None:
     with the transport. Whatever else the server says may be the WebSocket's own fault, and nobody shall
     see an error because of that: HTTP decides.
     """
-    if isinstance(problem, e.AuthError | e.PermissionDeniedError):
+    if isinstance(problem, e.AuthError | e.PermissionDeniedError) or problem.status in (401, 403):
         return SocketFailure(f"the server refuses it ({problem.status or problem.kind})", "session")
     if isinstance(problem, e.RequestTooLargeError):
         return SocketFailure("the request is too large for it")
