@@ -229,7 +229,9 @@ async def test_what_the_server_forgot_is_sent_once_more_on_the_same_socket(
     assert server.creates == 6
 
 
-async def test_late_frames_of_the_answer_before_are_passed_over(server: ResponsesServer, providers: Any) -> None:
+async def test_late_frames_of_the_answer_before_are_passed_over(
+    server: ResponsesServer, providers: Any
+) -> None:
     expected = await over_http(server)
     talk = Talk(providers())
     server.extra = [
@@ -435,7 +437,9 @@ async def test_a_limit_is_retried_by_the_table_and_not_by_http(
 async def test_a_wrong_request_is_the_error_that_http_gives(server: ResponsesServer, providers: Any) -> None:
     talk = Talk(providers())
     with pytest.raises(e.InvalidRequestError):
-        await talk.step(messages=(Message.user("a"), Message("assistant", (Text("never said"),)), Message.user("b")))
+        await talk.step(
+            messages=(Message.user("a"), Message("assistant", (Text("never said"),)), Message.user("b"))
+        )
     assert len(server.refused) == 2  # once over each
 
 
@@ -468,7 +472,9 @@ async def test_recorded(server: ResponsesServer, providers: Any, path: Path) -> 
     """What was recorded, frame by frame: the answer comes, or the vendor's own error."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     warm = any(line.get("frame", {}).get("generate") is False for line in lines)
-    server.upgrades = [str(x["status"]) for x in lines if x.get("event") == "open" and x.get("status", 101) != 101]
+    server.upgrades = [
+        str(x["status"]) for x in lines if x.get("event") == "open" and x.get("status", 101) != 101
+    ]
     scripts: list[list[dict[str, Any]]] = []
     for line in lines:
         if line["dir"] == ">":

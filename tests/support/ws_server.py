@@ -137,7 +137,13 @@ def call(key: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def message(key: str, text: str) -> dict[str, Any]:
     piece = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
-    return {"id": f"msg_{key}", "type": "message", "status": "completed", "role": "assistant", "content": [piece]}
+    return {
+        "id": f"msg_{key}",
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [piece],
+    }
 
 
 def frames(items: Sequence[dict[str, Any]], response_id: str, model: str) -> list[dict[str, Any]]:
@@ -196,7 +202,9 @@ class Seen:
     @property
     def results(self) -> dict[str, str]:
         """The results in the conversation, by call id."""
-        return {x["call_id"]: x["output"] for x in self.conversation if x.get("type") == "function_call_output"}
+        return {
+            x["call_id"]: x["output"] for x in self.conversation if x.get("type") == "function_call_output"
+        }
 
 
 @dataclass
@@ -243,7 +251,9 @@ class ResponsesServer:
         self.port = 0
 
     def __enter__(self) -> ResponsesServer:
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),), daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._main(),), daemon=True
+        )
         self._thread.start()
         assert self._ready.wait(30)
         return self
@@ -322,7 +332,9 @@ class ResponsesServer:
             writer.write(f"content-length: {len(data)}\r\n\r\n".encode() + data)
             await writer.drain()
             return
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
         for event in events:
             data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
             writer.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -358,7 +370,9 @@ class ResponsesServer:
 
     # -------------------------------------------------------------------------------------- WebSocket
 
-    async def _websocket(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _websocket(
+        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         fault = self.upgrades.pop(0) if self.upgrades else "ok"
         if fault == "hang":
             await self._stop.wait()
@@ -374,7 +388,9 @@ class ResponsesServer:
         if fault == "ok" and headers.get("authorization") != f"Bearer {KEY}":
             fault = "401"
         if fault == "redirect":
-            writer.write(b"HTTP/1.1 307 Away\r\nlocation: ws://127.0.0.1:9/v1/responses\r\ncontent-length: 0\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 307 Away\r\nlocation: ws://127.0.0.1:9/v1/responses\r\ncontent-length: 0\r\n\r\n"
+            )
             await writer.drain()
             return
         if fault != "ok":
@@ -445,7 +461,9 @@ class _Connection:
             if server.scripts:
                 self.busy = False
                 for event in server.scripts.pop(0):
-                    self.say(event) if "event" not in event else await self.fail("close " + str(event["code"]))
+                    self.say(event) if "event" not in event else await self.fail(
+                        "close " + str(event["code"])
+                    )
                 return
             events = self.begin(frame)
             for place, event in enumerate([*events, None]):
@@ -478,7 +496,9 @@ class _Connection:
         before: list[dict[str, Any]] = []
         if previous is not None:
             if self.latest is None or self.latest[0] != previous:
-                raise Refused("previous_response_not_found", f"Previous response with id '{previous}' not found.")
+                raise Refused(
+                    "previous_response_not_found", f"Previous response with id '{previous}' not found."
+                )
             before = self.latest[1]
         events = server._taken("websocket", self.number, frame, frame.get("input"), before)
         self.conversation = server.seen[-1].conversation
@@ -517,16 +537,26 @@ class _Connection:
                 self.say(event)
         elif name == "failed":
             error = {"code": "server_error", "message": "The server had an error."}
-            self.say({"type": "response.failed", "response": {"status": "failed", "error": error, "output": []}})
+            self.say(
+                {"type": "response.failed", "response": {"status": "failed", "error": error, "output": []}}
+            )
         elif name == "limit":
             words = "Responses websocket connection limit reached (60 minutes)."
-            error = {"type": "invalid_request_error", "code": "websocket_connection_limit_reached", "message": words}
+            error = {
+                "type": "invalid_request_error",
+                "code": "websocket_connection_limit_reached",
+                "message": words,
+            }
             self.say({"type": "error", "status": 400, "error": error})
             self.protocol.send_close(1000, "")
             self.flush()
         else:
             kinds = {"400": "invalid_request_error", "429": "rate_limit_error", "529": "overloaded_error"}
-            error = {"type": kinds.get(number, "server_error"), "code": None, "message": "Something went wrong."}
+            error = {
+                "type": kinds.get(number, "server_error"),
+                "code": None,
+                "message": "Something went wrong.",
+            }
             self.say({"type": "error", "status": int(number), "error": error})
 
 
