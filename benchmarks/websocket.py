@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from common import Row, median  # noqa: E402
+from common import Row, median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,12 +136,13 @@ class Counters:
 
 async def loop(counters: Counters, place: int, transport: str, steps: int) -> Run:
     """``steps`` model calls of one session over ``transport`` on the link ``place``."""
+    from support.ws_server import KEY
+    from support.ws_talk import TOOLS
+
     from ante_nb.messages import Done, Message, Text, ToolResult
     from ante_nb.providers.catalog.load import load_catalog
     from ante_nb.providers.provider import Provider
     from ante_nb.providers.spec import Choice, Request, Secret
-    from support.ws_server import KEY
-    from support.ws_talk import TOOLS
 
     catalog = load_catalog()
     url = f"https://127.0.0.1:{counters.ports[place]}/v1"

@@ -17,13 +17,14 @@ from support.ws_talk import DIALOGUE, PROMPTS, Talk, check, make, over_http, who
 
 from ante_nb import errors as e
 from ante_nb.messages import Done, Message, Notice, Retract, Text, TextDelta
-from ante_nb.providers.provider import Provider
 from ante_nb.providers.spec import Choice, Request, Secret
 from ante_nb.providers.transports.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from ante_nb.providers.provider import Provider
 
 
 @pytest.fixture

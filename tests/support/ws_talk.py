@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ante_nb.messages import Done, Message, Notice, Retract, Text, TextDelta, ToolResult
 from ante_nb.providers.catalog.load import load_catalog
 from ante_nb.providers.provider import Provider
 from ante_nb.providers.spec import Choice, Request, Secret, ToolSpec
-from ante_nb.providers.transports.websocket import WebSocketTransport
 from support.ws_server import KEY, Dialogue, ResponsesServer, call, message, reasoning
+
+if TYPE_CHECKING:
+    from ante_nb.providers.transports.websocket import WebSocketTransport
 
 TOOLS = (ToolSpec("run_cell", "Run code", {"type": "object", "properties": {"code": {"type": "string"}}}),)
 
