@@ -48,7 +48,9 @@ def test_chosen_in_the_notebook(server: ResponsesServer, tmp_path: Path) -> None
         assert kernel.run('%config AnteMagics.openai_transport = "websocket_auto"').status == "ok"
         [line] = [line for line in kernel.run("%ante status").text.splitlines() if "OpenAI Transport:" in line]
         assert "http_sse (chosen: websocket_auto)" in line
-    wait_until(lambda: server.closes == [1000])  # the kernel said goodbye
+        assert server.open == 1 and server.closes == []
+        kernel.manager.request_shutdown()
+        wait_until(lambda: server.closes == [1000], 60)  # the kernel said goodbye
 
 
 def test_chosen_by_the_environment(server: ResponsesServer, isolated_home: Path, tmp_path: Path) -> None:
