@@ -46,7 +46,9 @@ def test_chosen_in_the_notebook(server: ResponsesServer, tmp_path: Path) -> None
         assert "pigeon" in told and "websocket_auto" in told
         assert kernel.run(PROMPT).status == "ok" and server.ways() == ["websocket", "http"]
         assert kernel.run('%config AnteMagics.openai_transport = "websocket_auto"').status == "ok"
-        [line] = [line for line in kernel.run("%ante status").text.splitlines() if "OpenAI Transport:" in line]
+        [line] = [
+            line for line in kernel.run("%ante status").text.splitlines() if "OpenAI Transport:" in line
+        ]
         assert "http_sse (chosen: websocket_auto)" in line
         assert server.open == 1 and server.closes == []
         kernel.manager.request_shutdown()
@@ -63,9 +65,14 @@ def test_chosen_by_the_environment(server: ResponsesServer, isolated_home: Path,
         again = kernel.run(PROMPT)
         assert again.status == "ok" and "[transport]" in again.text, again.text
         assert server.ways() == ["websocket", "http"]
-        found = subprocess.run(["sh", "-c", GREP], capture_output=True, text=True, env={"HOME": str(isolated_home)})
+        found = subprocess.run(
+            ["sh", "-c", GREP], capture_output=True, text=True, env={"HOME": str(isolated_home)}
+        )
     lines = found.stdout.splitlines()
-    assert [line.partition("transport selected: ")[2].split()[0] for line in lines] == ["websocket_auto", "http_sse"]
+    assert [line.partition("transport selected: ")[2].split()[0] for line in lines] == [
+        "websocket_auto",
+        "http_sse",
+    ]
     assert KEY not in found.stdout
 
 
