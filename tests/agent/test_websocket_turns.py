@@ -107,7 +107,9 @@ async def test_the_last_act_wins_over_the_environment(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("create", "frame"), [(1, 0), (1, 6), (2, 0), (2, 4)])
-async def test_a_broken_socket_costs_no_answer_and_no_second_run(bench: Bench, create: int, frame: int) -> None:
+async def test_a_broken_socket_costs_no_answer_and_no_second_run(
+    bench: Bench, create: int, frame: int
+) -> None:
     bench.server.faults = [Fault(create, frame, "reset")]
     turn = await bench.run("count")
     assert (turn.status, turn.error) == ("completed", None)

@@ -33,8 +33,11 @@ _log = logging.getLogger("loopback.websockets")
 _log.setLevel(logging.CRITICAL)  # it would show the keys that tests look for
 
 FIELDS = frozenset(
-    ["model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "include", "store", "service_tier", "prompt_cache_key", "max_output_tokens", "temperature", "top_p"]
-)
+    (
+        "model", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text",
+        "include", "store", "service_tier", "prompt_cache_key", "max_output_tokens", "temperature", "top_p",
+    )
+)  # fmt: skip
 _REQUIRED = {"model", "input", "include", "store"}
 _VOLATILE = ("status", "logprobs")
 
