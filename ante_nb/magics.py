@@ -38,11 +38,12 @@ class AnteMagics(Magics):
     model = _Choice("", help="Model id.").tag(config=True)
     thinking = _Choice("", help="Thinking level: min low medium high xhigh max.").tag(config=True)
     mode = _Choice("", help="Permission mode: strict or auto.").tag(config=True)
+    openai_transport = _Choice("", help="How OpenAI streams: http_sse or websocket_auto.").tag(config=True)
 
     def __init__(self, shell: Any) -> None:
         self._loaded = False
         super().__init__(shell=shell)
-        names = ("provider", "model", "thinking", "mode")
+        names = ("provider", "model", "thinking", "mode", "openai_transport")
         kernel_state(shell).configured = {name: getattr(self, name) for name in names if getattr(self, name)}
         self._loaded = True
 

@@ -185,6 +185,7 @@ class TurnLoop:
                 thinking=plan.choice.thinking,
                 session_id=self._session.id,
                 step_id=new_id("step"),
+                turn_id=turn.id,
             )
             step = await self._step(provider, request, number)
             forced = "auto"

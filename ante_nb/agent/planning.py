@@ -89,6 +89,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
         "mode": (mode, mode_source),
     }
+    if choice.provider.websocket:
+        status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
     own, more = settings.values.system_prompt, settings.values.append_system_prompt
     return Plan(
         prompt=turn.prompt,

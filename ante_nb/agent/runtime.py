@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ante_nb.agent.session import Session
 from ante_nb.agent.turn import Turn
@@ -82,6 +82,8 @@ class Runtime:
     _provider: Any = None
     _provider_key: Any = None
     _closes_at_exit: bool = False
+    _sockets: Any = None
+    """The WebSockets of the sessions; they outlive the provider, which changes with model and level."""
 
     # ------------------------------------------------------------------------------- what is in force
 
@@ -128,7 +130,41 @@ class Runtime:
         )
         if choice.credential is not None:
             register(choice.credential.value)
-        return _named(choice, settings or self.settings())
+        settings = settings or self.settings()
+        if choice.provider.websocket:
+            transport, source, notice = self.openai_transport(settings)
+            choice = replace(
+                choice,
+                transport=transport,
+                sources={**choice.sources, "transport": source},
+                notices=(*choice.notices, notice) if notice else choice.notices,
+            )
+        return _named(choice, settings)
+
+    def openai_transport(self, settings: Settings) -> tuple[Literal["http_sse", "websocket_auto"], str, str]:
+        """How the OpenAI providers stream, where that comes from, and what is wrong with it (or nothing).
+
+        An unknown value counts as ``http_sse``, whichever layer it stands in.
+        """
+        from ante_nb.settings import TRANSPORTS, openai_transport
+
+        value, source, notice = openai_transport(settings, os.environ)
+        if self.choices.openai_transport:
+            value, source, notice = self.choices.openai_transport, "%config", None
+        elif self.config.openai_transport and source == "built-in default" and notice is None:
+            value, source = self.config.openai_transport, "ipython_config.py"
+        if value not in TRANSPORTS:
+            notice = f"openai_transport {value!r} ({source}) is not known (allowed: {', '.join(TRANSPORTS)}); using http_sse."
+            value, source = "http_sse", "built-in default"
+        return "websocket_auto" if value == "websocket_auto" else "http_sse", source, notice or ""
+
+    def transport_words(self, choice: Choice) -> str:
+        """What ``OpenAI Transport`` shows: what the last step of the session used, and what is chosen."""
+        last = self.last_turn
+        used = last.transport if last is not None and last.session_id == self.session.id else ""
+        if used and last is not None and last.provider == choice.provider.id and used != choice.transport:
+            return f"{used} (chosen: {choice.transport})"
+        return choice.transport
 
     def mode(self, cell: TurnOptions | None, settings: Settings) -> tuple[str, str]:
         """The permission mode and where it comes from.
@@ -246,8 +282,11 @@ class Runtime:
     async def aclose(self) -> None:
         """Close the connection to the provider; a further turn makes a new one."""
         provider, self._provider, self._provider_key = self._provider, None, None
+        sockets, self._sockets = self._sockets, None
         if provider is not None:
             await provider.aclose()
+        if sockets is not None:
+            await sockets.aclose()
         if _closing:
             await asyncio.wait(list(_closing))
 
@@ -260,6 +299,7 @@ class Runtime:
             choice.base_url,
             choice.credential,
             choice.thinking,
+            choice.transport,
             settings and settings.local,
         )
         if not self._closes_at_exit:
@@ -269,9 +309,19 @@ class Runtime:
             on_exit(self.aclose)
         if self._provider is None or self._provider_key != key:
             old, self._provider, self._provider_key = self._provider, _connect(choice, settings), key
+            if choice.transport == "websocket_auto":
+                self._provider.websocket = self._websockets()
             if old is not None:
                 _close_later(old)
         return self._provider
+
+    def _websockets(self) -> Any:
+        """The connections of the WebSocket mode, made when the first is needed."""
+        if self._sockets is None:
+            from ante_nb.providers.transports.websocket import WebSocketTransport
+
+            self._sockets = WebSocketTransport()
+        return self._sockets
 
 
 def parse_mode(text: str) -> str:

@@ -47,7 +47,9 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
 
     choices = state.runtime.choices
     if value is not None:
-        if what == "provider":
+        if what == "openai_transport":
+            value = value.strip() or None
+        elif what == "provider":
             value = state.runtime.catalog().provider(value).id
         elif what == "thinking":
             from ante_nb.providers.thinking import parse_level
@@ -61,6 +63,10 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
         # A model belongs to the provider it was chosen for.
         choices.model = None
     setattr(choices, what, value)
+    if what == "openai_transport":
+        notice = state.runtime.openai_transport(state.runtime.settings())[2]
+        if notice:
+            say(notice)
     state.runtime.changed()
 
 
@@ -92,6 +98,9 @@ def _status(state: KernelState, rest: str) -> None:
             ),
             ("credential", source.get("credential", "none needed")),
         ]
+        if choice.provider.websocket:
+            words = runtime.transport_words(choice)
+            rows.append(("OpenAI Transport:", f"{words}  ({source.get('transport', '')})"))
         rows += [("note", text) for text in choice.notices]
     mode, mode_source = runtime.mode(None, settings)
     session = runtime.session

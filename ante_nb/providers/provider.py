@@ -22,6 +22,7 @@ from ante_nb.providers.spec import Request
 from ante_nb.providers.transports.http import HttpClient
 from ante_nb.providers.transports.http_sse import WHOLE, HttpSse, failure, whole_body
 from ante_nb.providers.transports.model_list import read_models
+from ante_nb.providers.transports.websocket_failure import SocketFailure, of_error
 from ante_nb.providers.wires import wire_for
 from ante_nb.redact import register
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ante_nb.messages import StreamEvent
     from ante_nb.providers.omissions import Omission
     from ante_nb.providers.spec import Choice, ModelSpec
+    from ante_nb.providers.transports.websocket import Exchange, WebSocketTransport
     from ante_nb.providers.wires.base import Decoder
 
 logger = logging.getLogger("ante_nb")
@@ -52,6 +54,8 @@ class _Call:
     omit: set[Omission] = field(default_factory=set)
     empty: int = 0
     began: bool = False
+    http: bool = False
+    """Whether it must not use a WebSocket (any more)."""
 
 
 class Provider:
@@ -61,9 +65,12 @@ class Provider:
         choice: everything resolved: provider, model, base URL, credential, thinking.
         sleep: waits between tries (injectable for tests).
         uniform: the jitter.
+        websocket: the connections of the WebSocket mode, kept by whoever outlives this object; by default
+            it has (and closes) its own.
 
     Attributes:
-        transport: what the status line names.
+        transport: what the last model call used, ``http_sse`` or ``websocket_auto``.
+        websocket: see above; ``None`` until one is needed.
     """
 
     transport = "http_sse"
@@ -74,6 +81,7 @@ class Provider:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
+        websocket: WebSocketTransport | None = None,
     ) -> None:
         self.choice = choice
         self._wire = wire_for(choice.provider.wire_style)
@@ -88,25 +96,34 @@ class Provider:
         )
         self._never: set[Omission] = set()
         """What this server has refused once and is spared from then on."""
-        self._logged = False
+        self.websocket = websocket
+        self._own_websocket = False
+        self._logged = ""
         register(choice.credential.value if choice.credential else None)
 
     # ----------------------------------------------------------------------------------- the interface
 
-    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
+    def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         """The events of one model call; the last one is ``Done``.
 
         A try that fails by the retry table is withdrawn by ``Retract`` (if it had shown anything), told
-        by ``Notice("retry", ...)`` and repeated. Close the generator to cancel.
+        by ``Notice("retry", ...)`` and repeated; one whose WebSocket fails is withdrawn likewise, told by
+        ``Notice("transport", ...)`` and repeated over HTTP. Close the generator to cancel.
 
         Raises:
             ProviderError: the call failed for good; ``partial`` holds what had come of the answer.
         """
+        return self._stream(request)
+
+    async def _stream(self, request: Request, *, http: bool = False) -> AsyncGenerator[StreamEvent]:
         call = self._call(request)
+        call.http = http or not self._may_use_websocket
         while True:
-            shown = False
+            shown, kind = False, "retry"
+            exchange = None if call.http else self._exchange(call)
+            tried = self._try(call) if exchange is None else self._try_websocket(call, exchange)
             try:
-                async with contextlib.aclosing(self._try(call)) as events:
+                async with contextlib.aclosing(tried) as events:
                     async for event in events:
                         if isinstance(event, Done) and self._ask_again(call, event):
                             break
@@ -119,18 +136,23 @@ class Provider:
                         if isinstance(event, Done):
                             return
                 wait, note = 0.0, f"{self._target.name} answered nothing; asking again."
+            except SocketFailure as problem:
+                wait, kind, note = 0.0, "transport", self._to_http(call, problem)
             except e.ProviderError as problem:
                 wait, note = self._next(call, problem)
             if shown:
                 yield Retract(request.step_id)
             if note:
-                yield Notice("retry", note)
+                yield Notice(kind, note)
             await retry.pause(wait, self._sleep)
 
     async def complete(self, request: Request) -> Done:
-        """The whole answer in one piece, with the same retries. Errors as :meth:`stream`."""
+        """The whole answer in one piece, with the same retries, never over a WebSocket.
+
+        Errors as :meth:`stream`.
+        """
         if self.choice.provider.quirks.stream_only:
-            async with contextlib.aclosing(self.stream(request)) as events:
+            async with contextlib.aclosing(self._stream(request, http=True)) as events:
                 return [event async for event in events if isinstance(event, Done)][-1]
         call = self._call(request)
         while True:
@@ -179,6 +201,8 @@ class Provider:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if self.websocket is not None and self._own_websocket:
+            await self.websocket.aclose()
         await self._client.aclose()
 
     # ----------------------------------------------------------------------------------------- one try
@@ -188,9 +212,6 @@ class Provider:
             request = replace(request, thinking=self.choice.thinking)
         provider, model = self.choice.provider, self.choice.model
         messages = handover.adapt(request.messages, provider, model, provider.wire_style)
-        if not self._logged:
-            self._logged = True
-            logger.info("transport selected: %s provider=%s model=%s", self.transport, provider.id, model.id)
         return _Call(replace(request, messages=messages), retry.Budget(self._uniform), set(self._never))
 
     def _encoded(
@@ -229,6 +250,7 @@ class Provider:
     async def _try(self, call: _Call) -> AsyncGenerator[StreamEvent]:
         """One try. Its ``Done`` comes only after the terminal marker."""
         call.began = False
+        self._uses("http_sse")
         model, provider = self.choice.model, self.choice.provider
         url, headers, params, body = self._encoded(call, stream=True)
         decoder = self._wire.decoder(model, provider)
@@ -259,8 +281,38 @@ class Provider:
             for item in decoder.close():
                 yield item
 
+    async def _try_websocket(self, call: _Call, exchange: Exchange) -> AsyncGenerator[StreamEvent]:
+        """One try over the session's WebSocket. Raises ``SocketFailure`` where HTTP shall do it."""
+        from ante_nb.providers.wires.openai_responses import ResponsesDecoder
+
+        call.began = False
+        async with exchange:
+            url, headers, params, body = self._encoded(call, stream=True)
+            provider = self.choice.provider
+            decoder = ResponsesDecoder(self.choice.model, provider)
+            if provider.quirks.websocket_beta:
+                headers["openai-beta"] = provider.quirks.websocket_beta
+            with self._named(decoder):
+                await exchange.ready(url, headers, params)
+                self._uses("websocket_auto")
+                try:
+                    async with contextlib.aclosing(exchange.events(body, self._idle)) as events:
+                        async for event in events:
+                            call.began = True
+                            for item in decoder.feed(event):
+                                yield item
+                            if decoder.ended:
+                                break
+                except e.ProviderError as problem:
+                    raise of_error(problem) or problem from None
+                goes_on = decoder.response_id if decoder.continuable else None
+                exchange.settle(body, decoder.output_items, goes_on)
+        for item in decoder.close():
+            yield item
+
     async def _whole(self, call: _Call) -> Done:
         call.began = False
+        self._uses("http_sse")
         url, headers, params, body = self._encoded(call, stream=False)
         model, provider = self.choice.model, self.choice.provider
         with self._named():
@@ -285,6 +337,41 @@ class Provider:
                 partial = decoder.partial()
                 problem.partial = partial if partial.parts else None
             raise
+
+    # -------------------------------------------------------------------------------------- transport
+
+    @property
+    def _may_use_websocket(self) -> bool:
+        choice, spec = self.choice, self.choice.provider
+        return choice.transport == "websocket_auto" and spec.websocket and spec.wire_style == "OpenAiResponse"
+
+    def _exchange(self, call: _Call) -> Exchange | None:
+        """The session's WebSocket, unless it is HTTP's turn."""
+        if self.websocket is None:
+            from ante_nb.providers.transports.websocket import WebSocketTransport
+
+            self.websocket, self._own_websocket = WebSocketTransport(), True
+        exchange, why = self.websocket.begin(call.request.session_id or "", call.request.turn_id)
+        if exchange is None:
+            self._uses("http_sse", why)
+        return exchange
+
+    def _to_http(self, call: _Call, problem: SocketFailure) -> str:
+        """The WebSocket failed: this call, and what else the failure says, goes over HTTP."""
+        assert self.websocket is not None
+        call.http = True
+        self.websocket.give_up(call.request.session_id or "", call.request.turn_id, problem)
+        self._uses("http_sse", str(problem))
+        return problem.notice
+
+    def _uses(self, transport: str, why: str = "") -> None:
+        """Takes note of the transport, and logs where it is another one than before."""
+        self.transport = transport
+        if transport != self._logged:
+            self._logged = transport
+            reason = f" reason={why}" if why else ""
+            spec, model = self.choice.provider, self.choice.model
+            logger.info("transport selected: %s provider=%s model=%s%s", transport, spec.id, model.id, reason)
 
     # ----------------------------------------------------------------------------------- trying again
 

@@ -131,6 +131,8 @@ class Quirks:
     """A request without a system prompt is refused, so a neutral one is sent (ChatGPT)."""
     system_in_input: bool = False
     """The system prompt is the first input message instead of ``instructions`` (xAI)."""
+    websocket_beta: str = ""
+    """Value of ``OpenAI-Beta`` for the upgrade to a WebSocket (ChatGPT)."""
     reasoning_sampling: bool = False
     """Temperature and top_p are accepted beside reasoning (xAI); OpenAI refuses them."""
 
@@ -193,6 +195,8 @@ class Choice:
     thinking: ThinkingLevel | None = None
     sources: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    transport: Literal["http_sse", "websocket_auto"] = "http_sse"
+    """How answers are to be streamed; ``websocket_auto`` counts only where ``provider.websocket`` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,8 @@ class Request:
     """One model call, in no vendor's terms.
 
     ``tool_choice``: ``auto``, ``none``, ``required`` or the name of one tool.
-    ``session_id`` keys the vendor's prompt cache; ``step_id`` names the call in events.
+    ``session_id`` keys the vendor's prompt cache and the WebSocket; ``step_id`` names the call in events;
+    ``turn_id`` tells which calls belong together: a WebSocket that failed is not tried again in its turn.
     """
 
     messages: tuple[Any, ...]
@@ -220,3 +225,4 @@ class Request:
     max_tokens: int | None = None
     session_id: str | None = None
     step_id: str = ""
+    turn_id: str = ""

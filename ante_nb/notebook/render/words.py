@@ -91,6 +91,8 @@ def closing_words(turn: Any) -> list[str]:
         reasoning = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
         words.append(f"{usage.output:,} out{reasoning}")
     words += [_cost(turn), seconds_words(turn.seconds), counted(len(turn.steps), "step")]
+    if turn.transport == "websocket_auto":
+        words.append("over WebSocket")
     if turn.files:
         words.append("files changed: " + _few(turn.files))
     if turn.variables:

@@ -349,3 +349,8 @@ _REDACT_URLS = _RedactUrls()
 
 def _redact_library_log() -> None:
     logging.getLogger("httpx2").addFilter(_REDACT_URLS)  # adding it twice changes nothing
+
+
+def tls_context() -> ssl.SSLContext:
+    """The certificates that HTTP trusts, for a connection that is not HTTP (``SSL_CERT_FILE`` counts)."""
+    return httpx2.create_ssl_context()
