@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,10 @@ class Credential:
     secret: Secret
     source: str
     oauth: bool = False
+    headers: dict[str, str] = field(default_factory=dict, hash=False)
+    """More headers that belong to it (the account of a subscription)."""
+    preset: str | None = None
+    """The OAuth preset that it is a sign-in of."""
 
 
 class SignIns(Protocol):
