@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_VENDOR_TEXT = 400
 LOADING = "loading_model"
 """The code of the error for a llama.cpp server that is still loading its model."""
+BLOCKED = "blocked_by_firewall"
+"""The code of the error for a 403 that is a web page: Cloudflare's, not the API's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Target:
     model: str
     base_url: str | None = None
     credential_source: str | None = None
+    sign_in: str | None = None
+    """What to type to sign in again, where a sign-in signs the requests."""
 
     @property
     def name(self) -> str:
@@ -47,13 +51,32 @@ def describe(
     said: str,
     after: float | None,
     code: str | None,
+    plan: str | None = None,
 ) -> tuple[str, str | None]:
-    """What happened and what to do next."""
+    """What happened and what to do next.
+
+    Args:
+        target: who was called.
+        cls: the kind of error.
+        status: the HTTP status, if there was one.
+        said: the vendor's own words.
+        after: seconds until it is worth another try, if the vendor says so.
+        code: the vendor's code, or one of the constants of this module.
+        plan: the plan of the account (ChatGPT: ``plus``, ``pro`` ...), if the vendor names it.
+    """
     name, said = target.name, clip(said)
     at = f" (HTTP {status})" if status else ""
     told = f": {said}" if said else ""
+    if cls is e.SignInError:
+        return f"{name} refused your sign-in{at}{told}", f"Sign in again: `{target.sign_in}`."
     if cls is e.AuthError:
         return f"{name} refused the key{at}{told}", key_hint(target)
+    if code == BLOCKED:
+        return (
+            f"A firewall in front of {name} blocked the request{at}, with a web page{told}",
+            "Often it is the network (VPN, proxy, data centre): try from another one"
+            + (", or use an API key." if target.sign_in else "."),
+        )
     if cls is e.PermissionDeniedError:
         return (
             f"{name} does not allow this{at}{told}",
@@ -79,6 +102,8 @@ def describe(
             f"The request is larger than {name} takes{at}{told}",
             "Attach less, or start anew with `%ante reset`.",
         )
+    if cls is e.QuotaError and code in ("usage_limit_reached", "usage_not_included"):
+        return _plan_words(target, at, after, code, plan)
     if cls is e.QuotaError:
         when = f" It resets at {clock_time(after)}." if after else ""
         return f"The balance, plan or quota at {name} is used up{at}{told}", (
@@ -106,6 +131,25 @@ def describe(
     if cls is e.ServerError:
         return f"{name} failed{at}{told}", "Try again in a moment."
     return f"{name} gave an unexpected answer{at}{told}", "Check the base URL with `%ante status`."
+
+
+def _plan_words(target: Target, at: str, after: float | None, code: str, plan: str | None) -> tuple[str, str]:
+    """The usage limit of a subscription (ChatGPT), or a plan that has none of this."""
+    yours = f"your {' '.join(plan.split('_')).title()} plan" if plan else "your plan"
+    other = "choose another provider with `--provider`, or use an API key"
+    if code == "usage_not_included":
+        return f"{target.name}: {yours} does not include this{at}", f"{other[0].upper()}{other[1:]}."
+    when = f"It resets at {clock_time(after)}" + f" (in {span(after)})" if after else ""
+    hint = f"{when}; until then, {other}." if when else f"{other[0].upper()}{other[1:]}."
+    return f"{target.name}: the usage limit of {yours} is reached{at}", hint
+
+
+def span(seconds: float) -> str:
+    """``3 h 20 min``: how long, in the two units that matter."""
+    minutes = max(1, round(seconds / 60))
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join([part for part in parts if part][:2])
 
 
 def clock_time(after: float) -> str:

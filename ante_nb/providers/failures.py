@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
 from ante_nb.providers import hints
-from ante_nb.providers.failure_words import LOADING, Target, describe
+from ante_nb.providers.failure_words import BLOCKED, LOADING, Target, describe
 from ante_nb.redact import redact
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ _AUTH = re.compile(
     r"api.?key.{0,20}(invalid|not valid|incorrect|expired)|(invalid|incorrect).{0,12}api.?key", re.IGNORECASE
 )
 _FILTER = re.compile(r"moderation|content.?(policy|filter)|inappropriate content|flagged", re.IGNORECASE)
+_PAGE = re.compile(r"<\s*(!doctype|html|head|body|title|h1)\b", re.IGNORECASE)
 _LOADING = re.compile(r"\bloading model\b", re.IGNORECASE)
 
 
@@ -214,7 +215,7 @@ def _first_text(*values: Any) -> str:
 
 def _page_text(text: str) -> str:
     """The words of an HTML page (its title, else its text), or the text itself."""
-    if not re.search(r"<\s*(!doctype|html|head|body|title|h1)\b", text, re.IGNORECASE):
+    if not _PAGE.search(text):
         return text.strip()
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     words = (
@@ -257,12 +258,16 @@ def classify(
     if status is None or status < 300:
         status = _numeric_status(facts)
     cls, retryable, code = _kind(target, status, facts)
+    if cls is e.AuthError and target.sign_in:
+        cls = e.SignInError
+    if status == 403 and isinstance(body, str) and _PAGE.search(body):
+        cls, retryable, code = e.PermissionDeniedError, False, BLOCKED
     if lower.get("x-should-retry") in ("true", "false"):  # Anthropic, OpenAI
         retryable = lower["x-should-retry"] == "true"
     retry_after = hints.retry_after(lower, facts.body, facts.message, now=now)
     if code == LOADING:
         retry_after = 1.0
-    message, hint = describe(target, cls, status, facts.message, retry_after, code)
+    message, hint = describe(target, cls, status, facts.message, retry_after, code, _plan(facts))
     return cls(
         message,
         hint,
@@ -333,6 +338,12 @@ def _kind(
     if cls is e.InvalidRequestError and _TRANSIENT.search(message) and status != 400:
         return e.ServerError, True, code
     return cls, None, code
+
+
+def _plan(facts: Facts) -> str | None:
+    inner = facts.body.get("error", facts.body) if isinstance(facts.body, dict) else None
+    plan = inner.get("plan_type") if isinstance(inner, dict) else None
+    return plan if isinstance(plan, str) and re.fullmatch(r"[A-Za-z0-9_ -]{1,32}", plan) else None
 
 
 def _reasons(facts: Facts) -> str:

@@ -90,6 +90,8 @@ def retry_after(headers: Mapping[str, str], body: Any, message: str, *, now: flo
         if found is not None:
             return found
     found = _from_resets(headers, now)
+    if found is None:
+        found = _from_plan(headers, now)
     if found is None and isinstance(inner, dict):
         metadata = inner.get("metadata")  # OpenRouter repeats the headers of the limit here
         nested = metadata.get("headers") if isinstance(metadata, dict) else None
@@ -111,6 +113,20 @@ def _from_body(inner: dict[str, Any], now: float) -> float | None:
         if (found := _seconds(inner.get(name))) is not None:
             return found
     return _moment(inner.get("resets_at"), now)
+
+
+def _from_plan(headers: Mapping[str, str], now: float) -> float | None:
+    """The latest reset among the full windows of a ChatGPT plan (``x-codex-primary-used-percent`` ...)."""
+    waits: list[float] = []
+    for name, value in headers.items():
+        if name.startswith("x-") and name.endswith("-used-percent") and (_number(value) or 0) >= 100:
+            start = name.removesuffix("used-percent")
+            wait = _seconds(headers.get(start + "reset-after-seconds"))
+            if wait is None:
+                wait = _moment(headers.get(start + "reset-at"), now)
+            if wait is not None:
+                waits.append(wait)
+    return max(waits, default=None)
 
 
 def _from_resets(headers: Mapping[str, str], now: float) -> float | None:

@@ -14,24 +14,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
-from ante_nb.messages import Done, Notice, Opaque, Retract, Text, ToolCall
-from ante_nb.providers import handover, omissions, retry
-from ante_nb.providers.failure_words import safe_url
-from ante_nb.providers.failures import Target, classify
-from ante_nb.providers.spec import Request
+from ante_nb.messages import Done, Notice, Retract
+from ante_nb.providers import handover, live_models, omissions, retry
+from ante_nb.providers.failures import Target
+from ante_nb.providers.plan_limits import PlanLimits
+from ante_nb.providers.signing import Signing
 from ante_nb.providers.transports.http import HttpClient
 from ante_nb.providers.transports.http_sse import WHOLE, HttpSse, failure, whole_body
-from ante_nb.providers.transports.model_list import read_models
 from ante_nb.providers.transports.websocket_failure import SocketFailure, of_error
+from ante_nb.providers.turn_state import TurnState
 from ante_nb.providers.wires import wire_for
-from ante_nb.redact import register
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from ante_nb.messages import StreamEvent
     from ante_nb.providers.omissions import Omission
-    from ante_nb.providers.spec import Choice, ModelSpec
+    from ante_nb.providers.signing import Renew
+    from ante_nb.providers.spec import Choice, ModelSpec, Request, Secret
     from ante_nb.providers.transports.websocket import Exchange, WebSocketTransport
     from ante_nb.providers.wires.base import Decoder
 
@@ -39,10 +39,6 @@ logger = logging.getLogger("ante_nb")
 
 LATE_IDLE = 2.0
 """Seconds to wait for usage once the terminal marker is there: some servers leave the body open."""
-
-_BETA = "anthropic-beta"
-# All on one page: Anthropic gives 20 models unless asked for more (at most 1000), Gemini 50.
-_LIST_PARAMS = {"AnthropicMessage": {"limit": "1000"}, "Gemini": {"pageSize": "1000"}}
 
 
 @dataclass(slots=True)
@@ -56,6 +52,10 @@ class _Call:
     began: bool = False
     http: bool = False
     """Whether it must not use a WebSocket (any more)."""
+    sent: Secret | None = None
+    """What the last try was signed with."""
+    renewed: bool = False
+    """Whether that was refused once, and renewed."""
 
 
 class Provider:
@@ -63,6 +63,7 @@ class Provider:
 
     Args:
         choice: everything resolved: provider, model, base URL, credential, thinking.
+        renew: keeps the token of a sign-in fresh, and replaces one that the vendor refuses.
         sleep: waits between tries (injectable for tests).
         uniform: the jitter.
         websocket: the connections of the WebSocket mode, kept by whoever outlives this object; by default
@@ -79,11 +80,12 @@ class Provider:
         self,
         choice: Choice,
         *,
+        renew: Renew | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
         websocket: WebSocketTransport | None = None,
     ) -> None:
-        self.choice = choice
+        self._choice = choice
         self._wire = wire_for(choice.provider.wire_style)
         self._client = HttpClient(choice.base_url)
         self._sleep = sleep
@@ -93,13 +95,26 @@ class Provider:
             choice.model.id,
             choice.base_url,
             choice.sources.get("credential") if choice.credential else None,
+            f"%ante login {choice.oauth}" if choice.oauth else None,
         )
+        self._signing = Signing(choice, renew)
+        self._turn_state = TurnState(choice.provider.quirks.turn_state_header)
+        self._limits = PlanLimits(self._target.name) if choice.provider.quirks.plan_limits else None
         self._never: set[Omission] = set()
         """What this server has refused once and is spared from then on."""
         self.websocket = websocket
         self._own_websocket = False
         self._logged = ""
-        register(choice.credential.value if choice.credential else None)
+
+    @property
+    def choice(self) -> Choice:
+        """What is called, and as whom; the token of a sign-in changes, so another one may be set."""
+        return self._choice
+
+    @choice.setter
+    def choice(self, choice: Choice) -> None:
+        self._choice = choice
+        self._signing.use(choice.credential, choice.credential_headers)
 
     # ----------------------------------------------------------------------------------- the interface
 
@@ -119,7 +134,11 @@ class Provider:
         call = self._call(request)
         call.http = http or not self._may_use_websocket
         while True:
-            shown, kind = False, "retry"
+            shown, kind, wait = False, "retry", 0.0
+            with self._named():
+                news = await self._signing.prepare()
+            for line in news:
+                yield Notice("warning", line)
             exchange = None if call.http else self._exchange(call)
             tried = self._try(call) if exchange is None else self._try_websocket(call, exchange)
             try:
@@ -127,7 +146,7 @@ class Provider:
                     async for event in events:
                         if isinstance(event, Done) and self._ask_again(call, event):
                             break
-                        if isinstance(event, Done) and _says_nothing(event):
+                        if isinstance(event, Done) and retry.says_nothing(event):
                             yield Notice(
                                 "warning", f"{self._target.name} answered nothing, {call.empty + 1} times."
                             )
@@ -135,11 +154,15 @@ class Provider:
                         yield event
                         if isinstance(event, Done):
                             return
-                wait, note = 0.0, f"{self._target.name} answered nothing; asking again."
+                note = f"{self._target.name} answered nothing; asking again."
             except SocketFailure as problem:
-                wait, kind, note = 0.0, "transport", self._to_http(call, problem)
+                kind, note = "transport", ""
+                if not await self._renewed(call, problem.status):
+                    note = self._to_http(call, problem)
             except e.ProviderError as problem:
-                wait, note = self._next(call, problem)
+                note = ""
+                if not await self._renewed(call, problem.status):
+                    wait, note = self._next(call, problem)
             if shown:
                 yield Retract(request.step_id)
             if note:
@@ -156,48 +179,22 @@ class Provider:
                 return [event async for event in events if isinstance(event, Done)][-1]
         call = self._call(request)
         while True:
+            wait = 0.0
+            with self._named():
+                await self._signing.prepare()
             try:
                 done = await self._whole(call)
                 if not self._ask_again(call, done):
                     return done
-                wait = 0.0
             except e.ProviderError as problem:
-                wait, _ = self._next(call, problem)
+                if not await self._renewed(call, problem.status):
+                    wait, _ = self._next(call, problem)
             await retry.pause(wait, self._sleep)
 
     async def list_models(self) -> list[ModelSpec]:
-        """The models that the server itself lists, as far as it describes them.
-
-        Raises:
-            NotFoundError: the server has no list.
-            ProviderError: it refuses it, or it cannot be read.
-        """
-        spec = self.choice.provider
-        url = self._list_url()
+        """The models that the server itself lists; errors as :func:`live_models.ask`."""
         with self._named():
-            headers, params = self._headers(self._wire.headers(Request(()), self.choice.model, spec))
-            params = {**_LIST_PARAMS.get(spec.wire_style, {}), **params}
-            status, answer_headers, data = await self._client.request(
-                "GET", url, headers=headers, params=params, idle=30.0
-            )
-            if status in (404, 405):
-                raise e.NotFoundError(
-                    f"{self._target.name} has no list of models at {safe_url(url)} (HTTP {status})",
-                    f"Check the base URL (often it must end in /v1); `%ante models {spec.id}` shows what the"
-                    " catalog knows.",
-                    status=status,
-                )
-            if status != 200:
-                raise classify(self._target, status, answer_headers, data)
-            return read_models(self._target, data)
-
-    def _list_url(self) -> str:
-        """The list's address: beside the endpoint on the Messages wire, whose base may lack ``/v1``."""
-        base, _, query = self.choice.base_url.partition("?")
-        if self.choice.provider.wire_style == "AnthropicMessage":
-            base = self._wire.url(base, self.choice.model, stream=False).removesuffix("/messages")
-        url = base.rstrip("/") + (self.choice.provider.models_endpoint or "/models")
-        return f"{url}?{query}" if query else url
+            return await live_models.ask(self._client, self.choice, self._wire, self._signing, self._target)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -221,27 +218,9 @@ class Provider:
         provider, model, request = self.choice.provider, self.choice.model, call.request
         request, model, provider = omissions.without(call.omit, request, model, provider)
         body = self._wire.encode(request, model, provider, stream=stream)
-        headers, params = self._headers(self._wire.headers(request, model, provider))
+        call.sent = self._signing.secret
+        headers, params = self._signing.headers(self._wire.headers(request, model, provider))
         return self._wire.url(self.choice.base_url, model, stream=stream), headers, params, body
-
-    def _headers(self, of_wire: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Headers and query: the catalog's headers win over ours, authentication over all."""
-        provider, credential = self.choice.provider, self.choice.credential
-        headers = {name.lower(): value for name, value in of_wire.items()}
-        own = {name.lower(): value for name, value in provider.http_headers.items()}
-        if _BETA in headers and _BETA in own:
-            own[_BETA] = _joined(own[_BETA], headers[_BETA])
-        headers.update(own)
-        if credential is None:
-            return headers, {}
-        auth = provider.auth
-        if auth is not None and auth.kind == "query":
-            return headers, {auth.name or "key": credential.value}
-        if auth is not None and auth.kind == "header":
-            headers[(auth.name or "x-api-key").lower()] = credential.value
-        else:
-            headers["authorization"] = f"Bearer {credential.value}"
-        return headers, {}
 
     @property
     def _idle(self) -> float:
@@ -253,15 +232,23 @@ class Provider:
         self._uses("http_sse")
         model, provider = self.choice.model, self.choice.provider
         url, headers, params, body = self._encoded(call, stream=True)
+        headers |= self._turn_state.headers(call.request.turn_id)
         decoder = self._wire.decoder(model, provider)
         source = HttpSse(
             self._client, self._target, url, headers=headers, params=params, body=body, idle=self._idle
         )
+        limits = self._limits
         with self._named(decoder):
             try:
                 async with contextlib.aclosing(source.events()) as events:
                     async for event in events:
-                        call.began = True
+                        if not call.began:
+                            call.began = True
+                            self._turn_state.read(call.request.turn_id, source.headers)
+                            if limits is not None and (told := limits.headers(source.headers)):
+                                yield told
+                        if limits is not None and (told := limits.event(event)):
+                            yield told
                         if event.name == WHOLE:
                             for item in self._wire.decode_complete(event.data, model, provider):
                                 yield item
@@ -293,12 +280,15 @@ class Provider:
             if provider.quirks.websocket_beta:
                 headers["openai-beta"] = provider.quirks.websocket_beta
             with self._named(decoder):
-                await exchange.ready(url, headers, params)
+                self._turn_state.read(call.request.turn_id, await exchange.ready(url, headers, params))
+                body |= self._turn_state.body(call.request.turn_id)
                 self._uses("websocket_auto")
                 try:
                     async with contextlib.aclosing(exchange.events(body, self._idle)) as events:
                         async for event in events:
                             call.began = True
+                            if self._limits is not None and (told := self._limits.event(event)):
+                                yield told
                             for item in decoder.feed(event):
                                 yield item
                             if decoder.ended:
@@ -375,6 +365,14 @@ class Provider:
 
     # ----------------------------------------------------------------------------------- trying again
 
+    async def _renewed(self, call: _Call, status: int | None) -> bool:
+        """Whether a refused token was replaced, so that the call may be tried once more, uncounted."""
+        if status != 401 or call.renewed:
+            return False
+        call.renewed = True
+        with self._named():
+            return await self._signing.replace(call.sent)
+
     def _next(self, call: _Call, problem: e.ProviderError) -> tuple[float, str]:
         """Seconds until the next try and what to say about it; raises ``problem`` if there is none."""
         omission = omissions.refused(problem, call.omit)
@@ -393,21 +391,7 @@ class Provider:
 
     def _ask_again(self, call: _Call, done: Done) -> bool:
         """Whether the model said nothing at all, and may be asked once more."""
-        if not _says_nothing(done) or call.empty >= retry.MAX_EMPTY_RETRIES:
+        if not retry.says_nothing(done) or call.empty >= retry.MAX_EMPTY_RETRIES:
             return False
         call.empty += 1
         return True
-
-
-def _says_nothing(done: Done) -> bool:
-    """No words, no call, and no reason for that either (a refusal or a filter is one)."""
-    return done.stop_reason == "stop" and not any(
-        isinstance(part, ToolCall | Opaque) or (isinstance(part, Text) and part.text.strip())
-        for part in done.message.parts
-    )
-
-
-def _joined(*lists: str) -> str:
-    """Comma lists as one, each item once: the betas of the catalog and of the wire hold side by side."""
-    items = (item.strip() for text in lists for item in text.split(","))
-    return ",".join(dict.fromkeys(item for item in items if item))

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ante_nb import errors as e
+from ante_nb.messages import Opaque, Text, ToolCall
 from ante_nb.providers.failure_words import LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from ante_nb.messages import Done
 
 # As the codex client has them: a request that never began, and a stream that broke.
 MAX_REQUEST_RETRIES = 4
@@ -90,3 +93,11 @@ async def pause(seconds: float, sleep: Callable[[float], Awaitable[object]] = as
     """Wait; a cancellation ends it at once."""
     if seconds > 0:
         await sleep(seconds)
+
+
+def says_nothing(done: Done) -> bool:
+    """Whether there are no words, no call, and no reason for that either (a refusal or a filter is one)."""
+    return done.stop_reason == "stop" and not any(
+        isinstance(part, ToolCall | Opaque) or (isinstance(part, Text) and part.text.strip())
+        for part in done.message.parts
+    )

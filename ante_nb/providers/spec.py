@@ -133,6 +133,10 @@ class Quirks:
     """The system prompt is the first input message instead of ``instructions`` (xAI)."""
     websocket_beta: str = ""
     """Value of ``OpenAI-Beta`` for the upgrade to a WebSocket (ChatGPT)."""
+    turn_state_header: str = ""
+    """Response header whose value the later requests of the same turn send back (ChatGPT)."""
+    plan_limits: bool = False
+    """The answers tell how much of the plan is used (ChatGPT)."""
     reasoning_sampling: bool = False
     """Temperature and top_p are accepted beside reasoning (xAI); OpenAI refuses them."""
 
@@ -197,6 +201,10 @@ class Choice:
     notices: tuple[str, ...] = ()
     transport: Literal["http_sse", "websocket_auto"] = "http_sse"
     """How answers are to be streamed; ``websocket_auto`` counts only where ``provider.websocket`` is set."""
+    credential_headers: dict[str, str] = field(default_factory=dict)
+    """Headers that belong to the credential (ChatGPT: the account)."""
+    oauth: str | None = None
+    """The OAuth preset whose sign-in the credential is; such a token is renewed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _IMPLIED = ("stream", "background")
 """Fields of the HTTP body that a frame does not carry: a WebSocket always streams."""
 
+_BESIDE = (*_IMPLIED, "input", "client_metadata")
+"""Fields that say nothing of the conversation; ``client_metadata`` is the ChatGPT backend's routing."""
+
 _VOLATILE = ("status", "logprobs")
 """What an item has when it arrives and need not have when it goes back."""
 
@@ -79,7 +82,7 @@ def baseline(body: Mapping[str, Any], output: Iterable[Mapping[str, Any]], respo
 
 
 def _fields(body: Mapping[str, Any]) -> str:
-    return _text({name: value for name, value in body.items() if name not in (*_IMPLIED, "input")})
+    return _text({name: value for name, value in body.items() if name not in _BESIDE})
 
 
 def _text(value: Any) -> str:

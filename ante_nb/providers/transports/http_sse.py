@@ -58,6 +58,8 @@ class HttpSse:
         self.idle = idle
         self.began = False
         """Whether the server has accepted the request (status 200)."""
+        self.headers: dict[str, str] = {}
+        """Of the answer, names in lower case; empty until it is there."""
         self._response: HttpResponse | None = None
         self._chunks: AsyncGenerator[bytes] | None = None
 
@@ -79,7 +81,7 @@ class HttpSse:
         ) as response:
             if response.status != 200:
                 raise await failure(self._target, response)
-            self.began = True
+            self.began, self.headers = True, response.headers
             try:
                 with response.mapped():
                     async with contextlib.aclosing(response.pieces()) as chunks:

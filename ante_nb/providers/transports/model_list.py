@@ -30,7 +30,7 @@ def read_models(target: Target, data: bytes) -> list[ModelSpec]:
 
 
 def _model(row: dict[str, Any]) -> ModelSpec | None:
-    ident = row.get("id") or row.get("name")
+    ident = row.get("id") or row.get("slug") or row.get("name")  # slug: the ChatGPT backend
     if not isinstance(ident, str) or not ident:
         return None
     meta = row.get("meta") if isinstance(row.get("meta"), dict) else {}

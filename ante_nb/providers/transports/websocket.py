@@ -190,12 +190,17 @@ class Exchange:
             self._line.drop()
         self._line.busy = False
 
-    async def ready(self, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> None:
+    async def ready(
+        self, url: str, headers: Mapping[str, str], params: Mapping[str, str]
+    ) -> Mapping[str, str]:
         """Have an open connection: the session's own where it is fit, else a new one, tried once.
 
         Args:
             url: the HTTP endpoint.
             headers, params: as HTTP sends them, authentication included.
+
+        Returns:
+            The headers of the answer to the upgrade, where there was one now.
 
         Raises:
             SocketFailure: no connection.
@@ -215,6 +220,8 @@ class Exchange:
             line.baseline = line.last_id = None
             line.address = address
             line.socket = await Socket.open(*address, timeout=transport.connect_timeout)
+            return line.socket.headers
+        return {}
 
     async def events(self, body: Mapping[str, Any], idle: float) -> AsyncGenerator[WireEvent]:
         """Send ``body`` (of the HTTP request) and hand out the frames of its answer, without end.

@@ -20,12 +20,16 @@ class SocketFailure(Exception):
         why: the reason.
         scope: whether the next turn may try again.
         counts: whether it is a sign of trouble, so that a pause comes before the next connection.
+        status: the HTTP status that was answered, to the upgrade or in an error frame.
     """
 
-    def __init__(self, why: str, scope: Scope = "turn", *, counts: bool = True) -> None:
+    def __init__(
+        self, why: str, scope: Scope = "turn", *, counts: bool = True, status: int | None = None
+    ) -> None:
         super().__init__(redact(" ".join(why.split()))[:200])
         self.scope: Scope = scope
         self.counts = counts
+        self.status = status
 
     @property
     def notice(self) -> str:
@@ -42,7 +46,9 @@ def of_error(problem: e.ProviderError) -> SocketFailure | None:
     see an error because of that: HTTP decides.
     """
     if isinstance(problem, e.AuthError | e.PermissionDeniedError) or problem.status in (401, 403):
-        return SocketFailure(f"the server refuses it ({problem.status or problem.kind})", "session")
+        return SocketFailure(
+            f"the server refuses it ({problem.status or problem.kind})", "session", status=problem.status
+        )
     if isinstance(problem, e.RequestTooLargeError):
         return SocketFailure("the request is too large for it")
     own = (

@@ -60,12 +60,15 @@ class Socket:
 
     Attributes:
         opened: when it was made, in seconds of the monotonic clock.
+        headers: of the answer to the upgrade, names in lower case.
     """
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.opened = time.monotonic()
         self._used = (self.opened, time.time())
+        answer = connection.response
+        self.headers = {name.lower(): value for name, value in answer.headers.raw_items()} if answer else {}
 
     @classmethod
     async def open(cls, url: str, headers: Mapping[str, str], *, timeout: float = CONNECT_TIMEOUT) -> Socket:
@@ -101,7 +104,9 @@ class Socket:
         except InvalidStatus as problem:
             status = problem.response.status_code
             scope: Scope = "session" if status in _SESSION_STATUS else "turn"
-            raise SocketFailure(f"the server answered HTTP {status} to the upgrade", scope) from None
+            raise SocketFailure(
+                f"the server answered HTTP {status} to the upgrade", scope, status=status
+            ) from None
         except TimeoutError:
             raise SocketFailure(f"no connection within {timeout:g} s") from None
         except (OSError, WebSocketException, ValueError, ImportError, EOFError) as problem:
