@@ -6,8 +6,10 @@ The built-in rows are the ``oauth`` object of ``builtin.json``; the ``oauth`` ob
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 Way: TypeAlias = Literal["browser", "device", "paste"]
 """How the vendor's answer comes back: to a loopback listener, by polling, or typed by the person."""
@@ -72,3 +74,36 @@ class OAuthSpec:
     profile: Literal["anthropic"] | None = None
     """The vendor's own credential profile that counts as a sign-in."""
     unavailable: str = ""
+
+    def login(self) -> str:
+        """What to type to sign in."""
+        return f"%ante login {self.preset}"
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether ``host`` (without port and brackets) is this machine by name or address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_secure_url(url: str) -> bool:
+    """Whether tokens may travel there: ``https``, or plain ``http`` that does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if (
+        not host
+        or port == 0
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+        or "@" in parts.netloc
+    ):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host))

@@ -16,7 +16,7 @@ import socket
 import ssl
 import weakref
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 
@@ -134,6 +134,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         idle: float = DEFAULT_IDLE,
     ) -> AsyncIterator[HttpResponse]:
         """Send a request and hand over the answer once its headers are there, whatever its status.
@@ -144,15 +145,13 @@ class HttpClient:
             headers: added to (and winning over) our own.
             params: joined to the query; for providers that take their key there.
             body: sent as JSON (UTF-8) unless ``None``.
+            form: sent as an HTML form (``application/x-www-form-urlencoded``) in place of ``body``.
             idle: seconds without a byte after which it is given up.
 
         Raises:
             NetworkError, IdleTimeoutError, AuthError, ConfigError: see :func:`mapped_errors`.
         """
-        content = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "replace"
-        )  # fmt: skip
-        sent = {"content-type": "application/json"} if content is not None else {}
+        content, sent = _body(body, form)
         sent.update({name.lower(): value for name, value in (headers or {}).items()})
         timeout = httpx2.Timeout(connect=CONNECT_TIMEOUT, read=idle, write=WRITE_TIMEOUT, pool=POOL_TIMEOUT)
         with mapped_errors(url, idle):
@@ -206,10 +205,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         idle: float = DEFAULT_IDLE,
     ) -> tuple[int, dict[str, str], bytes]:
         """Send a request and return status, headers and the whole body; errors as :meth:`stream`."""
-        async with self.stream(method, url, headers=headers, params=params, body=body, idle=idle) as response:
+        sending = self.stream(method, url, headers=headers, params=params, body=body, form=form, idle=idle)
+        async with sending as response:
             return response.status, response.headers, await response.read()
 
     async def aclose(self) -> None:
@@ -217,6 +218,17 @@ class HttpClient:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
+
+
+def _body(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
+    """The bytes of a request's body and the header that names their type."""
+    if form is not None:
+        kind = "application/x-www-form-urlencoded"
+        return urlencode(dict(form), errors="replace").encode("ascii"), {"content-type": kind}
+    if body is None:
+        return None, {}
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace"), {"content-type": "application/json"}
 
 
 def check_url(url: str) -> None:
