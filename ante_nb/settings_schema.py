@@ -85,6 +85,8 @@ class SettingsFile(_Model):
     permissions: PermissionRules = Field(default_factory=PermissionRules)
     data_policy: Literal["schema", "stats", "sample", "full"] | None = None
     openai_transport: Literal["http_sse", "websocket_auto"] | None = None
+    credential_store: Literal["file", "keyring"] | None = None
+    """Where keys and sign-ins are kept: files below ``auth/``, or the keyring of the system."""
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
     local: LocalSettings = Field(default_factory=LocalSettings)
     system_prompt: str | None = None

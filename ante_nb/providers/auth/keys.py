@@ -1,32 +1,25 @@
 """API keys: from the environment, then from the key store, then an OAuth sign-in.
 
-The store is ``<home>/auth/api_keys.json``, ``{"openai": "sk-..."}`` by provider id, mode 0600 in a
-directory of mode 0700, replaced atomically under a lock that all kernels share. A symlink in its place is
-refused, a mode that lets others read it is repaired.
+The store is ``<home>/auth/api_keys.json``, ``{"openai": "sk-..."}`` by provider id, or the system keyring
+(see :mod:`ante_nb.providers.auth.vault`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import stat
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ante_nb import paths
 from ante_nb.errors import ConfigError
+from ante_nb.providers.auth.vault import Vault
 from ante_nb.providers.spec import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
+    from ante_nb.providers.auth.secret_file import Notify
+    from ante_nb.providers.auth.vault import Backend
     from ante_nb.providers.spec import ProviderSpec
-
-LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another kernel that writes the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +58,10 @@ class CredentialSource(Protocol):
         """What to type to sign in to ``provider``, or ``None`` where that is not possible."""
         ...
 
+    def take_notices(self) -> tuple[str, ...]:
+        """What the person should be told of the stores, each line once."""
+        ...
+
 
 class KeyRing:
     """Environment, then key store, then OAuth record.
@@ -72,11 +69,26 @@ class KeyRing:
     Args:
         home: the data directory, default ``ANTE_HOME``.
         sign_ins: the OAuth records, where sign-in is available.
+        backend: where pasted keys are kept, ``file`` or ``keyring``; default: what settings.json says.
     """
 
-    def __init__(self, home: Path | None = None, sign_ins: SignIns | None = None) -> None:
-        self.store = KeyStore(home)
+    def __init__(
+        self, home: Path | None = None, sign_ins: SignIns | None = None, backend: Backend | None = None
+    ) -> None:
+        self._notices: list[str] = []
+        self.store = KeyStore(home, backend, self.notify)
         self.sign_ins = sign_ins
+
+    def notify(self, line: str) -> None:
+        """Keep a line for the person; may be called from any thread."""
+        self._notices.append(line)
+
+    def take_notices(self) -> tuple[str, ...]:
+        """What the person should be told of the stores (a repaired mode, a move), each line once."""
+        taken: list[str] = []
+        while self._notices:
+            taken.append(self._notices.pop(0))
+        return tuple(dict.fromkeys(taken))
 
     def find(self, provider: ProviderSpec, env: Mapping[str, str]) -> Credential | None:
         auth = provider.auth
@@ -89,7 +101,9 @@ class KeyRing:
         if auth.env_keys:
             stored = self.store.get(provider.alias_of or provider.id) or self.store.get(provider.id)
             if stored is not None:
-                return Credential(stored, "key store")
+                return Credential(
+                    stored, "system keyring" if self.store.place() == "keyring" else "key store"
+                )
         if auth.oauth_preset and self.sign_ins is not None:
             return self.sign_ins.token(auth.oauth_preset)
         return None
@@ -119,23 +133,29 @@ def check_key(value: str, where: str) -> str:
 
 
 class KeyStore:
-    """The file of pasted keys.
+    """The pasted keys.
 
     Args:
         home: the data directory, default ``ANTE_HOME``.
+        backend: ``file`` or ``keyring``, default: what settings.json says.
+        notify: called with a line for the person when something was repaired or moved.
     """
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(
+        self, home: Path | None = None, backend: Backend | None = None, notify: Notify | None = None
+    ) -> None:
         self._home = home
+        self._backend = backend
+        self._notify = notify
 
     @property
     def path(self) -> Path:
-        return paths.auth(self._home) / "api_keys.json"
+        return self._vault().file.path
 
     def get(self, provider_id: str) -> Secret | None:
-        """The stored key, or ``None``. Raises ``ConfigError`` where the file cannot be used."""
+        """The stored key, or ``None``. Raises ``ConfigError`` where the store cannot be used."""
         value = self._read().get(provider_id)
-        return Secret(check_key(value, paths.display(self.path))) if value else None
+        return Secret(check_key(value, self._vault().where)) if value else None
 
     def providers(self) -> tuple[str, ...]:
         """The ids that have a stored key."""
@@ -144,83 +164,41 @@ class KeyStore:
     def set(self, provider_id: str, key: str) -> None:
         """Store ``key``. Raises ``ConfigError`` for an unusable key or store."""
         clean = check_key(key, f"key for {provider_id}")
-        with self._locked():
-            self._write({**self._read(), provider_id: clean})
+        vault = self._vault()
+        with vault.locked():
+            # Unlike a sign-in, a store that cannot be read is not replaced: it has other keys too.
+            vault.write({**self._read(held=True), provider_id: clean})
 
     def delete(self, provider_id: str) -> bool:
         """Forget the key; ``False`` where there was none."""
-        with self._locked():
-            data = self._read()
+        vault = self._vault()
+        with vault.locked():
+            data = self._read(held=True)
             if provider_id not in data:
                 return False
             del data[provider_id]
-            self._write(data)
+            vault.write(data)
             return True
 
-    # --------------------------------------------------------------------------------------- file
+    def place(self) -> Backend | None:
+        """Where the keys are; ``None``: there are none."""
+        return self._vault().place()
 
-    def _refuse(self, what: str, hint: str | None = None) -> ConfigError:
-        return ConfigError(
-            f"{paths.display(self.path)} {what}",
-            hint or "Repair or remove it, then type `%ante key PROVIDER`.",
+    def _vault(self) -> Vault:
+        # Anew each time: ANTE_HOME and the settings are what they are now.
+        return Vault(
+            "api_keys",
+            self._home,
+            self._backend,
+            notify=self._notify,
+            advice="Repair or remove it, then type `%ante key PROVIDER`.",
         )
 
-    def _read(self) -> dict[str, str]:
-        # Opened first and checked on the descriptor: a name can change between a check and an open.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        try:
-            handle = os.open(self.path, flags)
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            if self.path.is_symlink():
-                raise self._refuse("is a symbolic link, which is not followed") from error
-            raise self._refuse(f"cannot be opened: {error.strerror}") from error
-        with os.fdopen(handle, encoding="utf-8") as file:
-            info = os.fstat(file.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                raise self._refuse("is no regular file")
-            if info.st_mode & 0o077:
-                with contextlib.suppress(OSError):
-                    os.fchmod(file.fileno(), 0o600)
-            try:
-                data = json.load(file)
-            except (ValueError, RecursionError):
-                # Without the cause: a decoder's message may quote the text around the mistake.
-                raise self._refuse("is no valid JSON") from None
-        if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-            raise self._refuse("must be a JSON object of provider ids and keys")
+    def _read(self, held: bool = False) -> dict[str, str]:
+        vault = self._vault()
+        data = vault.read(held=held) or {}
+        if not all(isinstance(value, str) for value in data.values()):
+            raise ConfigError(
+                f"{vault.where} must be a JSON object of provider ids and keys", vault.file.advice
+            )
         return data
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        directory = paths.auth(self._home)
-        if directory.is_symlink():
-            raise self._refuse("is in a directory that is a symbolic link, which is not followed")
-        try:
-            paths.ensure(directory)
-            if directory.stat().st_mode & 0o077:
-                directory.chmod(0o700)
-            with FileLock(directory / "api_keys.lock", timeout=LOCK_TIMEOUT, mode=0o600):
-                yield
-        except Timeout as error:
-            raise self._refuse("is locked by another kernel", "Try again in a moment.") from error
-        except OSError as error:
-            raise self._refuse(f"cannot be written: {error.strerror or error}") from error
-
-    def _write(self, data: dict[str, str]) -> None:
-        # mkstemp makes the file with mode 0600 and O_EXCL.
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".api_keys.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(data, file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise

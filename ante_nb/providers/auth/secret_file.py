@@ -158,8 +158,14 @@ class SecretFile:
             raise self._refuse(f"cannot be removed: {error.strerror}") from error
         return True
 
-    def keep_aside(self, kind: str) -> Path:
-        """Rename the file to ``NAME.<kind>-<n>``, tell so, and return its new path. Raises ``OSError``."""
+    def set_aside(self, kind: str) -> None:
+        """Rename the file to ``NAME.<kind>-<n>`` and tell so; under the lock. Raises ``ConfigError``."""
+        try:
+            self._set_aside(kind)
+        except OSError as error:
+            raise self.cannot_write(error) from error
+
+    def _set_aside(self, kind: str) -> None:
         number = 1
         while os.path.lexists(aside := self.path.with_name(f"{self.path.name}.{kind}-{number}")):
             number += 1
@@ -169,7 +175,6 @@ class SecretFile:
             f"{self.where} could not be used and is kept as {aside.name}; it may hold a secret, "
             "remove it when you no longer need it."
         )
-        return aside
 
     # ---------------------------------------------------------------------------------------- details
 
@@ -201,7 +206,7 @@ class SecretFile:
         try:
             self.read()
         except CorruptFileError:
-            self.keep_aside("corrupt")
+            self._set_aside("corrupt")
 
     def _sync_directory(self) -> None:
         # Not every file system lets a directory be synced; the rename has happened all the same.

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from ante_nb import paths
 from ante_nb.errors import ConfigError
-from ante_nb.providers.auth.record import SignInRecord
-from ante_nb.providers.auth.secret_file import SecretFile, hold
+from ante_nb.providers.auth.record import LaterVersionError, SignInRecord
+from ante_nb.providers.auth.secret_file import CorruptFileError, hold
+from ante_nb.providers.auth.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ante_nb.providers.auth.secret_file import Notify
+    from ante_nb.providers.auth.vault import Backend
 
 PREFIX = "oauth_"
 LOCK_TIMEOUT = 60.0
@@ -36,7 +38,7 @@ class SignInStore:
     """
 
     def __init__(
-        self, home: Path | None = None, backend: str | None = None, notify: Notify | None = None
+        self, home: Path | None = None, backend: Backend | None = None, notify: Notify | None = None
     ) -> None:
         self._home = home
         self._backend = backend
@@ -48,25 +50,33 @@ class SignInStore:
         Raises:
             ConfigError: it is there and cannot be used; the message says what to do.
         """
-        file = self._file(preset)
-        data = file.read()
-        return None if data is None else SignInRecord.from_json(data, file.where)
+        vault = self._vault(preset)
+        data = vault.read()
+        if data is None:
+            return None
+        record = SignInRecord.from_json(data, vault.where)
+        if record.preset != preset:
+            raise ConfigError(f"{vault.where} holds a sign-in of {record.preset!r}", vault.file.advice)
+        return record
 
     def save(self, record: SignInRecord) -> None:
         """Store ``record`` in place of what is stored for its preset.
 
+        What was stored and cannot be read (damaged, or of a later version) is kept aside, with a notice.
+
         Raises:
             ConfigError: it cannot be written; what was stored is still there.
         """
-        file = self._file(record.preset)
-        with file.locked():
-            file.write(record.to_json())
+        vault = self._vault(record.preset)
+        with vault.locked():
+            self._keep_later(vault)
+            vault.write(record.to_json())
 
     def delete(self, preset: str) -> bool:
         """Forget the sign-in; ``False`` where there was none. Raises ``ConfigError`` if that fails."""
-        file = self._file(preset)
-        with file.locked():
-            return file.remove()
+        vault = self._vault(preset)
+        with vault.locked():
+            return vault.remove()
 
     @contextlib.contextmanager
     def lock(self, preset: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
@@ -79,7 +89,7 @@ class SignInStore:
         Raises:
             ConfigError: held elsewhere for longer than ``timeout`` seconds, or it cannot be made.
         """
-        file = self._file(preset)
+        file = self._vault(preset).file
         with hold(file.path.with_suffix(".renew.lock"), timeout, file):
             yield
 
@@ -91,9 +101,9 @@ class SignInStore:
         Raises:
             ConfigError: nothing could be saved now; the message says why.
         """
-        file = self._file(preset)
-        with file.locked():
-            file.reserve()
+        vault = self._vault(preset)
+        with vault.locked():
+            vault.prepare()
 
     def presets(self) -> tuple[str, ...]:
         """The presets that have something stored, also if it cannot be used."""
@@ -102,17 +112,34 @@ class SignInStore:
         return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
 
     def place(self, preset: str) -> str:
-        """Where it is stored, in words: a path, or ``system keyring``."""
-        return self._file(preset).where
+        """Where it is stored, in words: the path of its file, or ``system keyring``."""
+        vault = self._vault(preset)
+        return "system keyring" if vault.place() == "keyring" else vault.where
 
-    def _file(self, preset: str) -> SecretFile:
+    def _vault(self, preset: str) -> Vault:
         if not _NAME.fullmatch(preset):
             raise ConfigError(f"{preset!r} cannot be the name of a sign-in")
-        return SecretFile(
-            paths.auth(self._home) / f"{PREFIX}{preset}.json",
+        return Vault(
+            f"{PREFIX}{preset}",
+            self._home,
+            self._backend,
             notify=self._notify,
             advice=f"Sign in again: `%ante login {preset}`.",
         )
+
+    @staticmethod
+    def _keep_later(vault: Vault) -> None:
+        try:
+            data = vault.file.read()
+        except CorruptFileError:
+            return  # kept aside by the write
+        if data is not None and vault.place() == "file":
+            try:
+                SignInRecord.from_json(data, vault.where)
+            except LaterVersionError:
+                vault.file.set_aside("later")
+            except ConfigError:
+                vault.file.set_aside("corrupt")
 
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
