@@ -47,6 +47,8 @@ class SignInRecord:
     """How it came here: ``browser``, ``device``, ``paste``, or the vendor's profile."""
     problem: str | None = None
     """The vendor's code of a refresh failure that is for good; only a new sign-in helps."""
+    headers: dict[str, str] = field(default_factory=dict, hash=False)
+    """Request headers that belong to it (the workspace of a vendor's profile)."""
     extra: dict[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def age(self, now: float | None = None) -> float:
@@ -92,6 +94,8 @@ class SignInRecord:
             value: str | None = getattr(self, name)
             if value is not None:
                 out[name] = value
+        if self.headers:
+            out["headers"] = dict(self.headers)
         return out
 
     @classmethod
@@ -135,12 +139,16 @@ class SignInRecord:
         scopes = data.get("scopes") or []
         if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
             raise _wrong(where, "scopes")
+        headers = data.get("headers") or {}
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise _wrong(where, "headers")
         known = {"version", *cls.__dataclass_fields__} - {"extra"}
         return cls(
             preset=data["preset"],
             access_token=Secret(data["access_token"]),
             obtained_at=float(data["obtained_at"]),
             scopes=tuple(scopes),
+            headers=dict(headers),
             extra={key: value for key, value in data.items() if key not in known},
             **values,
         )

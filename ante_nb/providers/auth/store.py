@@ -105,6 +105,12 @@ class SignInStore:
         with vault.locked():
             vault.prepare()
 
+    def release(self, preset: str) -> None:
+        """Give up what :meth:`prepare` has set aside, where no save will follow."""
+        vault = self._vault(preset)
+        with contextlib.suppress(ConfigError), vault.locked():
+            vault.file.release()
+
     def presets(self) -> tuple[str, ...]:
         """The presets that have something stored, also if it cannot be used."""
         directory = paths.auth(self._home)
@@ -114,7 +120,10 @@ class SignInStore:
     def place(self, preset: str) -> str:
         """Where it is stored, in words: the path of its file, or ``system keyring``."""
         vault = self._vault(preset)
-        return "system keyring" if vault.place() == "keyring" else vault.where
+        with contextlib.suppress(ConfigError):
+            if vault.place() == "keyring":
+                return "system keyring"
+        return vault.where
 
     def _vault(self, preset: str) -> Vault:
         if not _NAME.fullmatch(preset):
