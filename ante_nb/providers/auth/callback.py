@@ -110,15 +110,15 @@ class Listener:
                 return sockets
         return []
 
-    async def close(self) -> None:
-        """Stop listening and hang up; a page that is being sent gets :data:`LINGER` seconds."""
+    async def close(self, linger: float = LINGER) -> None:
+        """Stop listening and hang up; a page that is being sent gets ``linger`` seconds."""
         servers, self._servers = self._servers, []
         for server in servers:
             server.close()
         own = asyncio.current_task()
         ending = [task for task in self._answering if task is not own]
         if ending:
-            await asyncio.wait(ending, timeout=LINGER)
+            await asyncio.wait(ending, timeout=linger)
         for task, writer in list(self._busy.items()):
             if task is not own:
                 task.cancel()
