@@ -147,7 +147,7 @@ def _news(runtime: Runtime, choice: Choice, settings: Settings, permissions: Per
     report = runtime.catalog().report()
     lines = {f"{runtime.session.id} {line}": line for line in choice.notices}
     problems = (*settings.problems, *permissions.problems, *([report] if report else ()))
-    lines |= {line: line for line in problems}
+    lines |= {line: line for line in (*problems, *runtime.sign_in_news())}
     new = {key: line for key, line in lines.items() if key not in runtime.reported}
     runtime.reported.update(new)
     return tuple(new.values())

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ante_nb.agent.connection import Connection
 from ante_nb.agent.session import Session
 from ante_nb.agent.turn import Turn
 from ante_nb.errors import AnteError, ConfigError, TurnError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import Host
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.providers.auth.keys import KeyRing
+    from ante_nb.providers.auth.sign_ins import StoredSignIns
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.catalog.resolve import Overrides
     from ante_nb.providers.spec import Choice
@@ -79,11 +81,8 @@ class Runtime:
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
     _keys: KeyRing | None = None
-    _provider: Any = None
-    _provider_key: Any = None
-    _closes_at_exit: bool = False
-    _sockets: Any = None
-    """The WebSockets of the sessions; they outlive the provider, which changes with model and level."""
+    _sign_ins: StoredSignIns | None = None
+    _connection: Connection = field(default_factory=Connection)
 
     # ------------------------------------------------------------------------------- what is in force
 
@@ -93,8 +92,21 @@ class Runtime:
         if self._keys is None:
             from ante_nb.providers.auth.keys import KeyRing
 
-            self._keys = KeyRing()
+            self._keys = KeyRing(sign_ins=self.sign_ins)
         return self._keys
+
+    @property
+    def sign_ins(self) -> StoredSignIns:
+        """The sign-ins with vendors, and how their tokens stay fresh."""
+        if self._sign_ins is None:
+            from ante_nb.providers.auth.sign_ins import StoredSignIns
+
+            self._sign_ins = StoredSignIns(lambda: getattr(self.catalog(), "oauth", {}))
+        return self._sign_ins
+
+    def sign_in_news(self) -> list[str]:
+        """What there is to tell of the stored sign-ins, each line once."""
+        return self._sign_ins.news() if self._sign_ins is not None else []
 
     def settings(self) -> Settings:
         """The settings as they are on disk now."""
@@ -242,7 +254,7 @@ class Runtime:
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
-        await TurnLoop(session, plan, host, lambda: self._provider_for(plan.choice), turn).run()
+        await TurnLoop(session, plan, host, lambda: self._connection.provider(self, plan.choice), turn).run()
         if turn.status == "completed":
             self._remember_model(plan.choice)
 
@@ -281,47 +293,9 @@ class Runtime:
 
     async def aclose(self) -> None:
         """Close the connection to the provider; a further turn makes a new one."""
-        provider, self._provider, self._provider_key = self._provider, None, None
-        sockets, self._sockets = self._sockets, None
-        if provider is not None:
-            await provider.aclose()
-        if sockets is not None:
-            await sockets.aclose()
-        if _closing:
-            await asyncio.wait(list(_closing))
-
-    def _provider_for(self, choice: Choice) -> Any:
-        """The provider for ``choice``; the connection of the last turn is kept where it fits."""
-        settings = self.settings() if choice.provider.id == "local" else None
-        key = (
-            choice.provider,
-            choice.model,
-            choice.base_url,
-            choice.credential,
-            choice.thinking,
-            choice.transport,
-            settings and settings.local,
-        )
-        if not self._closes_at_exit:
-            from ante_nb.agent.loop_thread import on_exit
-
-            self._closes_at_exit = True
-            on_exit(self.aclose)
-        if self._provider is None or self._provider_key != key:
-            old, self._provider, self._provider_key = self._provider, _connect(choice, settings), key
-            if choice.transport == "websocket_auto":
-                self._provider.websocket = self._websockets()
-            if old is not None:
-                _close_later(old)
-        return self._provider
-
-    def _websockets(self) -> Any:
-        """The connections of the WebSocket mode, made when the first is needed."""
-        if self._sockets is None:
-            from ante_nb.providers.transports.websocket import WebSocketTransport
-
-            self._sockets = WebSocketTransport()
-        return self._sockets
+        await self._connection.aclose()
+        if self._sign_ins is not None:
+            self._sign_ins.renewal.flush()
 
 
 def parse_mode(text: str) -> str:
@@ -363,22 +337,3 @@ def _named(choice: Choice, settings: Settings) -> Choice:
     return replace(
         choice, model=replace(choice.model, id=model.id), sources={**choice.sources, "model": source}
     )
-
-
-def _connect(choice: Choice, settings: Settings | None) -> Any:
-    if choice.provider.id == "local":
-        from ante_nb.local import LocalProvider
-
-        return LocalProvider(choice, settings)
-    from ante_nb.providers.provider import Provider
-
-    return Provider(choice)
-
-
-def _close_later(provider: Any) -> None:
-    task = asyncio.get_running_loop().create_task(provider.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
-
-
-_closing: set[Any] = set()

@@ -162,6 +162,8 @@ class _Resolver:
             thinking=thinking,
             sources=sources,
             notices=tuple(dict.fromkeys(self.notices)),
+            credential_headers=credential.headers if credential else {},
+            oauth=credential.preset if credential and credential.oauth else None,
         )
 
     # ----------------------------------------------------------------------- provider and model
@@ -393,7 +395,15 @@ class _Resolver:
                 )
 
     def key_notices(self, provider: ProviderSpec, url: str, credential: Credential | None) -> None:
-        if credential is None or credential.oauth:
+        if credential is None:
+            return
+        open_text = url.startswith("http://") and not environment.is_loopback(url)
+        if credential.oauth:
+            if open_text:
+                raise ConfigError(
+                    f"the base URL of {provider.id} is plain http: the token of a sign-in is not sent there",
+                    "Use https, or an API key.",
+                )
             return
         prefix = provider.key_prefix
         if prefix and not credential.secret.value.startswith(prefix):
@@ -401,7 +411,7 @@ class _Resolver:
                 f"the key for {provider.id} ({credential.source}) does not start with {prefix}: "
                 f"other keys are refused there."
             )
-        if url.startswith("http://") and not environment.is_loopback(url):
+        if open_text:
             self.notices.append(f"the base URL of {provider.id} is plain http: the key travels unencrypted.")
 
 
