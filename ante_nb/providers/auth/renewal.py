@@ -35,12 +35,6 @@ if TYPE_CHECKING:
     from ante_nb.providers.auth.store import SignInStore
     from ante_nb.providers.spec import Secret
 
-ATTEMPT = 20.0
-"""Seconds for one request; a lost answer can then be asked for again within the 30 s that Antix allows."""
-PAUSES = (0.5, 2.0)
-"""Seconds before the second and the third request, where the first said nothing definite."""
-TOGETHER = 45.0
-"""Seconds after which no further request begins; other kernels wait for the lock for a minute."""
 SHORT_LOCK = 5.0
 """Seconds to wait for the lock while the token is still good."""
 COOL_DOWN = 30.0
@@ -308,10 +302,11 @@ class Renewal:
                 )
             raise self._over(spec, "it cannot be renewed")
         self.store.prepare(preset)
+        from ante_nb.providers.auth.lost_answers import ask
         from ante_nb.providers.auth.refusals import PermanentSignInError
 
         try:
-            new = asyncio.run(self._ask(spec, record))
+            new = asyncio.run(ask(spec, record))
         except PermanentSignInError as error:
             return self._refused(spec, record, error, alive)
         except SignInError as error:
@@ -332,31 +327,6 @@ class Renewal:
             )
         self._not_before.pop(preset, None)
         return new
-
-    async def _ask(self, spec: OAuthSpec, record: SignInRecord) -> SignInRecord:
-        """The vendor's new tokens, asked for again where the answer was lost: within a time of grace the
-        vendor gives them once more, and without one nothing is left to lose."""
-        from ante_nb.providers.auth import endpoint
-        from ante_nb.providers.auth.refusals import TransientSignInError
-
-        began = self._monotonic()
-        for pause in (*PAUSES, None):
-            try:
-                async with asyncio.timeout(ATTEMPT):
-                    return await endpoint.refresh(spec, record)
-            except TimeoutError:
-                problem = TransientSignInError(
-                    f"{spec.display_name} did not answer the refresh within {ATTEMPT:.0f} s",
-                    "Check the network and try again.",
-                    retryable=True,
-                )
-            except TransientSignInError as error:
-                problem = error
-            wait = max(pause or 0.0, problem.retry_after or 0.0)
-            if pause is None or self._monotonic() - began + wait + ATTEMPT > TOGETHER:
-                raise problem
-            await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
 
     def _refused(
         self, spec: OAuthSpec, record: SignInRecord, error: SignInError, alive: bool

@@ -266,7 +266,7 @@ def test_quirks_reach_the_spec(catalog):
     assert catalog.providers["deepseek"].quirks.reasoning_required
     assert catalog.providers["zai"].quirks.tool_stream
     assert catalog.providers["openrouter"].quirks.empty_content == "null"
-    assert catalog.providers["openai-subscription"].quirks.session_headers == ("session-id",)
+    assert catalog.providers["openai-subscription"].quirks.session_headers[0] == "session-id"
     assert catalog.providers["openai-subscription"].quirks.stream_only
     assert catalog.providers["local"].quirks.parallel_tool_calls
 
