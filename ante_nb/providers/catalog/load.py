@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ante_nb import paths
 from ante_nb.errors import UnknownProviderError
-from ante_nb.providers.catalog.rows import Family, Row, model_spec, provider_spec
+from ante_nb.providers.catalog.rows import Family, Row, model_spec, oauth_spec, provider_spec
+from ante_nb.providers.catalog.user_file import json_type, read
 from ante_nb.providers.spec import ThinkingControl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ante_nb.providers.auth.oauth_spec import OAuthSpec
     from ante_nb.providers.spec import ModelSpec, ProviderSpec
 
 
@@ -40,6 +42,8 @@ class Catalog:
     path: Path | None = None
     rejected: str | None = None
     """Why the whole file was ignored, where it was."""
+    oauth: dict[str, OAuthSpec] = field(default_factory=dict)
+    """How signing in works, by preset (``openai``, ``anthropic``, ``antix``)."""
     _layers: _Layers = field(default_factory=lambda: _Layers(), repr=False)
     _specs: dict[tuple[str, str], ModelSpec] = field(default_factory=dict, repr=False)
 
@@ -156,7 +160,7 @@ def load_catalog(home: Path | None = None) -> Catalog:
 def _load(path: Path, stamp: tuple[int, ...] | None) -> Catalog:
     base = _builtin()
     merge = _Merge(path)
-    data, rejected = _read(path) if stamp is not None else ({}, None)
+    data, rejected = read(path) if stamp is not None else ({}, None)
     merge.builtin(base)
     merge.user(data)
     catalog = merge.finish()
@@ -171,36 +175,6 @@ def _builtin() -> dict[str, Any]:
     return data
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str | None]:
-    """The file's object, or ``{}`` and why the file is ignored."""
-    name = paths.display(path)
-    rest = "The file is ignored, the built-in providers work."
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        return (
-            {},
-            f"{name} is no valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. {rest}",
-        )
-    except UnicodeDecodeError as error:
-        return {}, f"{name} is no UTF-8 text (byte {error.start}). {rest}"
-    except RecursionError:
-        return {}, f"{name} is nested too deeply. {rest}"
-    except OSError as error:
-        return {}, f"{name} cannot be read: {error.strerror or error}. {rest}"
-    if not isinstance(data, dict):
-        return (
-            {},
-            f"{name} must be a JSON object with `providers` and `models`, found {_json_type(data)}. {rest}",
-        )
-    return data, None
-
-
-def _json_type(value: object) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
 class _Merge:
     """Puts the built-in and the user's entries together."""
 
@@ -211,13 +185,15 @@ class _Merge:
         self.rows: dict[str, Row] = {}
         self.lists: dict[str, tuple[str, ...]] = {}
         self.builtin_ids: set[str] = set()
+        self.oauth: dict[str, Row] = {}
 
     # ------------------------------------------------------------------------------------ built-in
 
     def builtin(self, data: dict[str, Any]) -> None:
         """The packaged file; it is tested, so a mistake in it raises."""
-        from ante_nb.providers.catalog.schema import FamilyEntry, ModelEntry, ProviderEntry
+        from ante_nb.providers.catalog.schema import FamilyEntry, ModelEntry, OAuthEntry, ProviderEntry
 
+        self.oauth = {key: _dump(OAuthEntry.model_validate(item)) for key, item in data["oauth"].items()}
         families = [FamilyEntry.model_validate(item) for item in data["thinking_families"]]
         self.layers.families = tuple(
             Family(
@@ -252,18 +228,24 @@ class _Merge:
 
     def user(self, data: dict[str, Any]) -> None:
         """The user's file, entry by entry."""
-        for section, take in (("providers", self._provider), ("models", self._model)):
+        for section, take in (
+            ("providers", self._provider),
+            ("models", self._model),
+            ("oauth", self._oauth),
+        ):
             entries = data.get(section)
             if entries is None:
                 continue
             if not isinstance(entries, dict):
-                self.problems.append(f"{section}: expected an object, found {_json_type(entries)}")
+                self.problems.append(f"{section}: expected an object, found {json_type(entries)}")
                 continue
             for key, value in entries.items():
                 take(key, value)
-        for key in data.keys() - {"providers", "models"}:
+        for key in data.keys() - {"providers", "models", "oauth"}:
             if not key.startswith("$"):
-                self.problems.append(f"{key}: ignoring unknown field, expected `providers` or `models`")
+                self.problems.append(
+                    f"{key}: ignoring unknown field, expected `providers`, `models` or `oauth`"
+                )
 
     def _entry(self, where: str, value: Any, model: Any) -> Row | None:
         from pydantic import ValidationError
@@ -271,7 +253,7 @@ class _Merge:
         from ante_nb.providers.catalog.schema import explain, known_fields
 
         if not isinstance(value, dict):
-            self.problems.append(f"{where}: expected an object, found {_json_type(value)}")
+            self.problems.append(f"{where}: expected an object, found {json_type(value)}")
             return None
         try:
             entry = model.model_validate(value)
@@ -282,6 +264,28 @@ class _Merge:
         if unknown:
             self.problems.append(f"{where}: ignoring unknown field(s): {', '.join(unknown)}")
         return _dump(entry)
+
+    def _oauth(self, preset: str, value: Any) -> None:
+        from ante_nb.providers.catalog.schema import OAuthEntry, missing_device_fields
+
+        where = f"oauth.{preset}"
+        if preset not in self.oauth:
+            known = ", ".join(f"`{name}`" for name in self.oauth)
+            self.problems.append(f"{where}: unknown preset, expected one of {known}")
+            return
+        patch = self._entry(where, value, OAuthEntry)
+        if patch is None:
+            return
+        base = self.oauth[preset]
+        if patch.get("device"):
+            patch["device"] = {**(base.get("device") or {}), **patch["device"]}
+            missing = missing_device_fields(patch["device"])
+            if missing:
+                self.problems.append(
+                    f"{where}: " + ", ".join(f"missing field `{name}` in `device`" for name in missing)
+                )
+                return
+        self.oauth[preset] = {**base, **patch}
 
     def _model(self, mid: str, value: Any) -> None:
         from ante_nb.providers.catalog.schema import ModelEntry
@@ -370,7 +374,8 @@ class _Merge:
             )
             for mid in ids
         }
-        return Catalog(providers, models, self.problems, self.path, None, self.layers)
+        oauth = {preset: oauth_spec(preset, row) for preset, row in self.oauth.items()}
+        return Catalog(providers, models, self.problems, self.path, None, oauth, self.layers)
 
 
 def _dump(entry: Any) -> Row:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.providers.auth.oauth_spec import DeviceSpec, OAuthSpec
 from ante_nb.providers.spec import (
     AuthSpec,
     ModelSpec,
@@ -174,3 +175,14 @@ def _auth(row: Row | None) -> AuthSpec | None:
         env_keys=tuple(token.get("env_key") or ()),
         oauth_preset=token.get("oauth_preset"),
     )
+
+
+def oauth_spec(preset: str, row: Row) -> OAuthSpec:
+    """The sign-in row as a spec; a cleared field has its default."""
+    given = {key: value for key, value in row.items() if value is not None and key != "note"}
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    given.setdefault("display_name", preset)
+    given.setdefault("provider", preset)
+    if device := given.pop("device", None):
+        given["device"] = DeviceSpec(**{key: value for key, value in device.items() if value is not None})
+    return OAuthSpec(preset, **given)

@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from ante_nb.providers.auth.oauth_spec import is_loopback_host, is_secure_url
 from ante_nb.providers.spec import LEVEL_ALIASES, Quirks, ThinkingLevel, WireStyle
 
 if TYPE_CHECKING:
@@ -258,6 +260,75 @@ class FamilyEntry(Entry):
     control: ControlEntry
 
 
+def _secure(value: str) -> str:
+    if not is_secure_url(value):
+        raise ValueError("expected a URL with https:// (http:// on this machine only)")
+    return value
+
+
+def _loopback(value: str) -> str:
+    if not is_loopback_host(value):
+        raise ValueError("expected `localhost`, `127.0.0.1` or `::1`")
+    return value
+
+
+SecureUrl = Annotated[str, AfterValidator(_secure)]
+Word = Annotated[str, Field(pattern=r"^[!-~]+$")]
+Seconds = Annotated[float, Field(gt=0)]
+BodyStyle = Literal["form", "json"]
+
+
+class DeviceEntry(Entry):
+    """Signing in with a device code, or a patch of it; see ``DeviceSpec``."""
+
+    style: Literal["codex", "rfc8628"] | None = None
+    code_url: SecureUrl | None = None
+    token_url: SecureUrl | None = None
+    verify_url: SecureUrl | None = None
+    redirect_uri: SecureUrl | None = None
+    expires_in: Seconds | None = None
+
+
+class OAuthEntry(Entry):
+    """A patch of a sign-in preset; the fields are those of ``OAuthSpec``."""
+
+    display_name: str | None = None
+    provider: str | None = None
+    client_id: Word | None = None
+    authorize_url: SecureUrl | None = None
+    token_url: SecureUrl | None = None
+    revoke_url: SecureUrl | None = None
+    discovery_url: SecureUrl | None = None
+    scopes: list[Word] | None = None
+    redirect_host: Annotated[str, AfterValidator(_loopback)] | None = None
+    redirect_ports: (
+        Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1, max_length=20)] | None
+    ) = None
+    redirect_path: Annotated[str, Field(pattern=r"^/[^?#\s]*$")] | None = None
+    manual_redirect_uri: SecureUrl | None = None
+    authorize_params: dict[str, str] | None = None
+    exchange_style: BodyStyle | None = None
+    exchange_sends_state: bool | None = None
+    refresh_style: BodyStyle | None = None
+    token_headers: dict[Word, HeaderValue] | None = None
+    device: DeviceEntry | None = None
+    refresh_before: Annotated[float, Field(ge=0)] | None = None
+    max_age: Seconds | None = None
+    account_claim: str | None = None
+    account_header: Word | None = None
+    profile: Literal["anthropic"] | None = None
+    unavailable: str | None = None
+    note: str | None = None
+
+
+def missing_device_fields(device: Mapping[str, Any]) -> list[str]:
+    """The fields that a device sign-in must have and ``device`` lacks."""
+    names = ["style", "code_url", "token_url", "verify_url"]
+    if device.get("style") == "codex":
+        names.append("redirect_uri")
+    return [name for name in names if device.get(name) is None]
+
+
 def known_fields(model: type[BaseModel]) -> set[str]:
     """Every key that ``model`` reads, aliases included."""
     names: set[str] = set()
@@ -278,6 +349,8 @@ _PATTERNS = {
     r"^https?://[^/\s]+\S*$": "a URL with http:// or https://",
     r"^[\x20-\x7e]*$": "printable ASCII",
     r"^\d{4}-\d{2}-\d{2}$": "a date as YYYY-MM-DD",
+    r"^[!-~]+$": "printable ASCII without blanks",
+    r"^/[^?#\s]*$": "a path that begins with /",
 }
 
 

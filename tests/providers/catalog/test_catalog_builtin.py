@@ -11,7 +11,15 @@ from importlib import resources
 import pytest
 
 from ante_nb.providers.catalog import Catalog, load_catalog
-from ante_nb.providers.catalog.schema import FamilyEntry, ModelEntry, ProviderEntry, QuirksEntry, known_fields
+from ante_nb.providers.catalog.schema import (
+    DeviceEntry,
+    FamilyEntry,
+    ModelEntry,
+    OAuthEntry,
+    ProviderEntry,
+    QuirksEntry,
+    known_fields,
+)
 from ante_nb.providers.spec import LEVELS, Quirks
 from ante_nb.providers.thinking import STYLE_WIRES, levels_of, wire_level
 
@@ -272,7 +280,7 @@ def test_quirks_reach_the_spec(catalog):
 
 
 def test_the_packaged_file_has_no_field_that_nobody_reads():
-    assert set(RAW) == {"notes", "providers", "models", "thinking_families"}
+    assert set(RAW) == {"notes", "providers", "oauth", "models", "thinking_families"}
     for row in RAW["providers"].values():
         assert row.keys() <= known_fields(ProviderEntry)
         for model in row.get("preferred_models", []):
@@ -280,6 +288,9 @@ def test_the_packaged_file_has_no_field_that_nobody_reads():
             assert model["id"] in RAW["models"], "a listed model has a row"
     for row in RAW["models"].values():
         assert row.keys() <= known_fields(ModelEntry)
+    for row in RAW["oauth"].values():
+        assert row.keys() <= known_fields(OAuthEntry)
+        assert row.get("device", {}).keys() <= known_fields(DeviceEntry)
     for row in RAW["thinking_families"]:
         assert row.keys() <= known_fields(FamilyEntry)
         re.compile(row["match"])

@@ -175,7 +175,7 @@ MISTAKES = [
     ({"models": {"m": {"max_tokens": "many"}}}, "models.m: invalid value for `max_tokens`: input should be a valid integer"),
     ({"models": {"m": {"context_limit": 0}}}, "models.m: invalid value for `context_limit`: input should be greater than 0"),
     ({"providers": {"openai": {"base_url": None}}}, "providers.openai: missing field `base_url`"),
-    ({"model": {}}, "model: ignoring unknown field, expected `providers` or `models`"),
+    ({"model": {}}, "model: ignoring unknown field, expected `providers`, `models` or `oauth`"),
     ({"providers": {"my-gateway": provider(extra_body={"model": "x", "user": "u"})}},
      "providers.my-gateway.extra_body: ignoring Ante-owned request field(s): model"),
     ({"providers": {"p": provider(preferred_models=[{"display_name": "x"}])}}, "providers.p.preferred_models.0: missing field `id`"),
