@@ -269,6 +269,21 @@ class ResponsesServer:
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/v1"
 
+    def authorized(self, headers: dict[str, str]) -> bool:
+        return headers.get("authorization") == f"Bearer {KEY}"
+
+    def more_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """What a good answer to a request with ``headers`` has beside; over WebSocket: to the upgrade."""
+        return {}
+
+    def instead(self, path: str, headers: dict[str, str]) -> tuple[int, str, bytes] | None:
+        """Status, content type and body of another answer than the dialogue's, upgrades included."""
+        return None
+
+    def frames_before(self) -> list[dict[str, Any]]:
+        """Frames and events that come before an answer."""
+        return []
+
     def ways(self) -> list[str]:
         return [request.way for request in self.seen]
 
@@ -314,9 +329,14 @@ class ResponsesServer:
     async def _http(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines = head.decode().split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:] if line)}
-        body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+        data = await reader.readexactly(int(headers.get("content-length", 0)))
+        if (other := self.instead(lines[0].split(" ")[1], headers)) is not None:
+            writer.write(_plain_answer(*other, self.more_headers(headers)))
+            await writer.drain()
+            return
+        body = json.loads(data)
         try:
-            if headers.get("authorization") != f"Bearer {KEY}":
+            if not self.authorized(headers):
                 raise Refused("invalid_api_key", "Incorrect API key provided", 401)
             streamed = body.pop("stream", False)
             if "previous_response_id" in body:
@@ -334,10 +354,11 @@ class ResponsesServer:
             writer.write(f"content-length: {len(data)}\r\n\r\n".encode() + data)
             await writer.drain()
             return
-        writer.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        )
-        for event in events:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n")
+        for name, value in self.more_headers(headers).items():
+            writer.write(f"{name}: {value}\r\n".encode())
+        writer.write(b"\r\n")
+        for event in [*self.frames_before(), *events]:
             data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
             writer.write(b"%x\r\n%s\r\n" % (len(data), data))
             if self.pause:
@@ -387,7 +408,11 @@ class ResponsesServer:
         [request] = protocol.events_received()
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         self.upgrade_headers.append(headers)
-        if fault == "ok" and headers.get("authorization") != f"Bearer {KEY}":
+        if fault == "ok" and (other := self.instead(request.path, headers)) is not None:
+            writer.write(_plain_answer(*other, {}))
+            await writer.drain()
+            return
+        if fault == "ok" and not self.authorized(headers):
             fault = "401"
         if fault == "redirect":
             writer.write(
@@ -400,7 +425,10 @@ class ResponsesServer:
             writer.writelines(protocol.data_to_send())
             await writer.drain()
             return
-        protocol.send_response(protocol.accept(request))
+        response = protocol.accept(request)
+        for name, value in self.more_headers(headers).items():
+            response.headers[name] = value
+        protocol.send_response(response)
         writer.writelines(protocol.data_to_send())
         connection = _Connection(self, next(self._connections), protocol, writer)
         self.open += 1
@@ -468,6 +496,8 @@ class _Connection:
                     )
                 return
             events = self.begin(frame)
+            for event in server.frames_before():
+                self.say(event)
             for place, event in enumerate([*events, None]):
                 for fault in server.faults:
                     if (fault.create, fault.frame) == (number, place):
@@ -560,6 +590,11 @@ class _Connection:
                 "message": "Something went wrong.",
             }
             self.say({"type": "error", "status": int(number), "error": error})
+
+
+def _plain_answer(status: int, kind: str, body: bytes, headers: dict[str, str]) -> bytes:
+    head = f"HTTP/1.1 {status} So\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
+    return (head + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode() + body
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
