@@ -74,10 +74,11 @@ class SecretFile:
             return None
         except OSError as error:
             raise self._cannot_open(error) from error
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            os.close(handle)
+            raise self._refuse("is no regular file")
         with os.fdopen(handle, "rb") as file:
-            info = os.fstat(file.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                raise self._refuse("is no regular file")
             self._tighten(file.fileno(), info, 0o600)
             try:
                 content = file.read()

@@ -145,10 +145,11 @@ def _load(path: Path, forbidden: int) -> tuple[dict[str, Any], float]:
     except OSError as error:
         what = "is a symbolic link, which is not followed" if path.is_symlink() else str(error.strerror)
         raise ConfigError(f"{name}: {what}", "Sign in again with Anthropic's tool.") from None
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise ConfigError(f"{name} is no regular file", "Remove it.")
     with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            raise ConfigError(f"{name} is no regular file", "Remove it.")
         if os.name == "posix" and info.st_mode & forbidden:
             mode = stat.S_IMODE(info.st_mode)
             raise ConfigError(
