@@ -23,16 +23,21 @@ import html
 import json
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from support.oauth_ledger import CLIENTS, Client, Ledger, RefusedError, verifier_pair
+
+if TYPE_CHECKING:
+    from ante_nb.providers.auth.oauth_spec import OAuthSpec
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -146,6 +151,17 @@ class OAuthServer:
                 "verify_url": f"{self.url}/device",
             }
         return {preset: {**entry, **more}}
+
+    def spec(self, preset: str, **more: Any) -> OAuthSpec:
+        """The preset as a catalog.json with :meth:`catalog_entry` makes it."""
+        from ante_nb.providers.catalog import load_catalog
+
+        with tempfile.TemporaryDirectory() as home:
+            text = json.dumps({"oauth": self.catalog_entry(preset, **more)})
+            (Path(home) / "catalog.json").write_text(text, encoding="utf-8")
+            catalog = load_catalog(Path(home))
+        assert catalog.report() is None, catalog.report()
+        return catalog.oauth[preset]
 
     def valid(self, access_token: str) -> bool:
         """Whether a model server would take the token now."""
