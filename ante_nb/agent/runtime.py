@@ -101,7 +101,7 @@ class Runtime:
         if self._sign_ins is None:
             from ante_nb.providers.auth.sign_ins import StoredSignIns
 
-            self._sign_ins = StoredSignIns(lambda: getattr(self.catalog(), "oauth", {}))
+            self._sign_ins = StoredSignIns(lambda: self.catalog().oauth)
         return self._sign_ins
 
     def sign_in_news(self) -> list[str]:

@@ -306,7 +306,7 @@ class Renewal:
         from ante_nb.providers.auth.refusals import PermanentSignInError
 
         try:
-            new = asyncio.run(ask(spec, record))
+            new = replace(asyncio.run(ask(spec, record)), obtained_at=self._wall())
         except PermanentSignInError as error:
             return self._refused(spec, record, error, alive)
         except SignInError as error:
