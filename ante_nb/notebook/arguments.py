@@ -86,6 +86,19 @@ COMMANDS: tuple[Command, ...] = (
         "PROVIDER [--delete]",
         "ask for an API key by a password prompt and store it; --delete forgets it",
     ),
+    Command(
+        "login",
+        "PROVIDER [--device|--paste|--browser] [--no-browser] [--again]",
+        "sign in with a subscription: the cell shows link and code and waits until it is done; "
+        "the flags choose the way, open no browser, or sign in anew",
+    ),
+    Command("logout", "PROVIDER", "revoke a sign-in where the vendor can, and delete it here"),
+    Command(
+        "auth",
+        "[store file|keyring]",
+        "who is signed in, how, until when, from where; `store` moves keys and sign-ins into the system "
+        "keyring or back into files",
+    ),
     Command("save", "", "write the present choices to settings.json"),
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),

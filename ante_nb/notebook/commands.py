@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments, keys, provider_commands
+from ante_nb.notebook import arguments, auth_commands, keys, login, provider_commands
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
@@ -275,6 +275,9 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "thinking": _thinking,
     "mode": _mode,
     "key": keys.key,
+    "login": login.login,
+    "logout": auth_commands.logout,
+    "auth": auth_commands.auth,
     "save": _save,
     "reset": _reset,
     "usage": _usage,

@@ -54,8 +54,8 @@ def report(state: KernelState) -> list[Line]:
     lines.append(
         (
             bool(ready),
-            f"keys: {', '.join(ready) or 'none found'}",
-            "Set a variable like ANTHROPIC_API_KEY before the kernel starts, or use --provider local.",
+            f"keys and sign-ins: {', '.join(ready) or 'none found'}",
+            "`%ante key anthropic` stores a key, `%ante login openai` signs in, --provider local needs neither.",
         )
     )
     from ante_nb.local import doctor

@@ -34,9 +34,9 @@ def key(state: KernelState, rest: str) -> None:
             "`%ante key` needs a provider",
             f"Type `%ante key {_example(state)}`, or `%ante key PROVIDER {_DELETE}`; `%ante providers` lists them.",
         )
-    provider = _provider(state, words)
+    provider = named_provider(state, words)
     if len(words) > 1:
-        raise _leaked(words[1:], provider)
+        raise leaked(words[1:], provider)
     names = provider.auth.env_keys if provider.auth else ()
     if provider.auth is None:
         raise ConfigError(f"{provider.id} needs no key")
@@ -58,7 +58,7 @@ def _example(state: KernelState) -> str:
     return chosen if chosen else "anthropic"
 
 
-def _provider(state: KernelState, words: list[str]) -> ProviderSpec:
+def named_provider(state: KernelState, words: list[str]) -> ProviderSpec:
     """The named provider. An unknown word that may be a key is never repeated in the error."""
     from ante_nb.redact import redact
 
@@ -68,11 +68,12 @@ def _provider(state: KernelState, words: list[str]) -> ProviderSpec:
     except UnknownProviderError:
         long = len(word) >= _SHORTEST_KEY and any(char.isdigit() for char in word)
         if long or "=" in word or redact(word) != word:
-            raise _leaked(words, None) from None
+            raise leaked(words, None) from None
         raise
 
 
-def _leaked(words: list[str], provider: ProviderSpec | None) -> ConfigError:
+def leaked(words: list[str], provider: ProviderSpec | None) -> ConfigError:
+    """The error for words in a cell that may be a key; they are masked from now on."""
     from ante_nb.redact import register
 
     for word in words:

@@ -86,7 +86,10 @@ def signed_in(state: KernelState, provider: ProviderSpec) -> str:
     if provider.auth is None:
         return "no authentication needed"
     names = " or ".join(provider.auth.env_keys)
-    return f"no key ({names})" if names else "not signed in"
+    if names:
+        return f"no key ({names})"
+    sign_in = state.runtime.keys.sign_in_command(provider)
+    return f"not signed in (`{sign_in}`)" if sign_in else "not signed in"
 
 
 def _base(state: KernelState, provider: ProviderSpec) -> str:
@@ -269,6 +272,7 @@ def _chosen_provider(state: KernelState) -> ProviderSpec:
 
 
 def _show_live(state: KernelState, provider: ProviderSpec) -> None:
+    from ante_nb.agent.connection import connect
     from ante_nb.agent.runtime import TurnOptions
     from ante_nb.notebook.waiting import wait_for
 
@@ -288,16 +292,10 @@ def _show_live(state: KernelState, provider: ProviderSpec) -> None:
         )
 
     async def ask() -> list[ModelSpec]:
-        if provider.id == LOCAL:
-            from ante_nb.local import LocalProvider
-
-            connection = LocalProvider(choice, settings)
-        else:
-            from ante_nb.providers.provider import Provider
-
-            connection = Provider(choice)  # type: ignore[assignment]
+        connection = connect(runtime, choice, settings)
         try:
-            return await connection.list_models()
+            found: list[ModelSpec] = await connection.list_models()
+            return found
         finally:
             await connection.aclose()
 

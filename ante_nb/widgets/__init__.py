@@ -1,0 +1,1 @@
+"""Cards: thin views on state that lives in the kernel. Imported when one is shown, never before."""
