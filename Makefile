@@ -71,7 +71,7 @@ test: $(STAMPS)/dev
 	@$(PYTEST) $(ARGS)
 
 prove: $(STAMPS)/dev
-	@ANTE_PROVE=1 $(PYTEST) --timeout=3600 tests/kernel $(ARGS)
+	@ANTE_PROVE=1 $(PYTEST) --timeout=3600 tests/kernel tests/providers/auth $(ARGS)
 	@$(BIN)/python benchmarks/run.py --write --proofs
 
 bench: $(STAMPS)/dev

@@ -51,7 +51,7 @@ class SystemKeyring:
         Raises:
             ConfigError: the keyring is missing, locked, or does not keep it; what was there still is.
         """
-        before = self._side(name)
+        before, count, _ = self._parts(name)
         after = ""
         if not self._whole(name, text):
             after = "b" if before == "a" else "a"
@@ -67,14 +67,15 @@ class SystemKeyring:
                 f"Choose another keyring, or {_FILE_INSTEAD}.",
             )
         for side in {"a", "b"} - {after}:
-            self._clear(name, side)
+            self._clear(name, side, count if side == before else 0)
 
     def delete(self, name: str) -> None:
         """Remove the text and its parts, also those that a crash has left. Raises ``ConfigError``."""
+        before, count, _ = self._parts(name)
         if self._get(self._entry(name)) is not None:
             self._delete(self._entry(name))
         for side in ("a", "b"):
-            self._clear(name, side)
+            self._clear(name, side, count if side == before else 0)
 
     def probe(self, name: str, size: int) -> None:
         """Make sure that a text of ``size`` characters can be stored. Raises ``ConfigError``."""
@@ -101,17 +102,18 @@ class SystemKeyring:
             return False
         return True
 
-    def _side(self, name: str) -> str:
+    def _parts(self, name: str) -> tuple[str, int, str]:
         head = self._get(self._entry(name))
-        return _head(head)[0] if head is not None and head.startswith(_SPLIT) else ""
+        return _head(head) if head is not None and head.startswith(_SPLIT) else ("", 0, "")
 
-    def _clear(self, name: str, side: str) -> None:
-        # Parts are written upwards and removed downwards: what is there has no gap, also after a crash.
-        number = 0
+    def _clear(self, name: str, side: str, count: int = 0) -> None:
+        # Parts are written upwards and removed downwards: without a hand from outside there is no gap.
+        number = count
         while self._get(self._entry(name, side, number)) is not None:
             number += 1
         for index in reversed(range(number)):
-            self._delete(self._entry(name, side, index))
+            if index >= count or self._get(self._entry(name, side, index)) is not None:
+                self._delete(self._entry(name, side, index))
 
     def _backend(self) -> Any:
         try:
