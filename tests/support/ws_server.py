@@ -240,6 +240,8 @@ class ResponsesServer:
     open: int = 0
     forget: bool = False
     """Once: forget the latest response before the next request is read."""
+    streamed: bool = True
+    """Whether the last request over HTTP asked for a stream."""
     extra: list[dict[str, Any]] = field(default_factory=list)
     """Frames sent once after the end of the next answer."""
 
@@ -338,7 +340,7 @@ class ResponsesServer:
         try:
             if not self.authorized(headers):
                 raise Refused("invalid_api_key", "Incorrect API key provided", 401)
-            streamed = body.pop("stream", False)
+            streamed = self.streamed = body.pop("stream", False)
             if "previous_response_id" in body:
                 raise Refused("previous_response_not_found", "nothing is stored")
             events = self._taken("http", 0, body, body.get("input"), [])

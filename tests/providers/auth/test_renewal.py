@@ -15,11 +15,12 @@ from support.ws_server import wait_until
 from ante_nb import errors as e
 from ante_nb.providers.auth import lost_answers, renewal
 from ante_nb.providers.auth.refusals import TransientSignInError
-from ante_nb.providers.spec import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ante_nb.providers.spec import Secret
 
 OLD = 1_000_000.0
 """An age in seconds at which every token is over."""
