@@ -76,6 +76,8 @@ class Lab:
         self.token = secrets.token_hex(16)
         self.requests: list[str] = []
         """Every address that a page asked for and that is not this server's."""
+        self.reachable: list[str] = []
+        """What else a page may load: beginnings of addresses of other servers of the test."""
         self._env = {
             **os.environ,
             "HOME": str(home),
@@ -163,7 +165,9 @@ class Lab:
             context.close()
         self.context = self._browser.new_context(viewport={"width": 1300, "height": 1000})
         self.context.on("request", lambda request: self._asked(request.url))
-        self.context.route(lambda url: not url.startswith(self.url), lambda route: route.abort())
+        self.context.route(
+            lambda url: not url.startswith((self.url, *self.reachable)), lambda route: route.abort()
+        )
         self.page = self.context.new_page()
         self.requests.clear()
 
@@ -214,9 +218,15 @@ class Lab:
     def run(self, number: int, timeout: float = 120.0) -> None:
         """Run a cell and wait for its end."""
         deadline = time.monotonic() + timeout
+        self.start(number, timeout)
+        self.wait(number, deadline - time.monotonic())
+
+    def start(self, number: int, timeout: float = 120.0) -> None:
+        """Run a cell and return as soon as it has started."""
+        deadline = time.monotonic() + timeout
         before = self._prompt(number)
         # Lab drops a run silently while it is still connecting to the kernel.
-        while (prompt := self._prompt(number)) == before:
+        while self._prompt(number) == before:
             for dialog in self.page.locator(".jp-Dialog").all():
                 words = dialog.inner_text()
                 if "Select Kernel" not in words:  # asked for when a run comes before the kernel
@@ -230,6 +240,10 @@ class Lab:
                 self.page.wait_for_timeout(100)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"cell {number} did not start")
+
+    def wait(self, number: int, timeout: float = 120.0) -> None:
+        """Wait for the end of a cell that was started."""
+        deadline = time.monotonic() + timeout
         while not re.fullmatch(r"\[\d+\]:?", prompt := self._prompt(number)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"cell {number} did not end: {prompt}")
