@@ -76,6 +76,7 @@ class KeyRing:
         self, home: Path | None = None, sign_ins: SignIns | None = None, backend: Backend | None = None
     ) -> None:
         self._notices: list[str] = []
+        self._told: set[str] = set()
         self.store = KeyStore(home, backend, self.notify)
         self.sign_ins = sign_ins
 
@@ -87,8 +88,11 @@ class KeyRing:
         """What the person should be told of the stores (a repaired mode, a move), each line once."""
         taken: list[str] = []
         while self._notices:
-            taken.append(self._notices.pop(0))
-        return tuple(dict.fromkeys(taken))
+            line = self._notices.pop(0)
+            if line not in self._told:
+                self._told.add(line)
+                taken.append(line)
+        return tuple(taken)
 
     def find(self, provider: ProviderSpec, env: Mapping[str, str]) -> Credential | None:
         auth = provider.auth
