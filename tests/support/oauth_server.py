@@ -222,11 +222,11 @@ class OAuthServer:
 
     def decision(self, request: Seen) -> Answer:
         client, query = self._asked.pop(request.body["ticket"])
-        said = {"state": query["state"]}
         if request.body.get("decision") == "allow":
-            said["code"] = self.ledger.new_code(client, query)
+            said = {"code": self.ledger.new_code(client, query)}
         else:
-            said |= {"error": "access_denied", "error_description": "The person <b>said</b> no"}
+            said = {"error": "access_denied", "error_description": "The person <b>said</b> no"}
+        said["state"] = query["state"]
         return Answer(302, b"", {"location": f"{query['redirect_uri']}?{urlencode(said)}"})
 
     def code_page(self, request: Seen) -> Answer:

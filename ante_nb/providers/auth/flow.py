@@ -206,7 +206,7 @@ class SignInFlow:
         error = fields.get("error", "")
         code = None if error else Secret(fields["code"])
         with contextlib.suppress(ConfigError):
-            found = pasted.Pasted(True, code, error, fields.get("error_description", ""))
+            found = pasted.Pasted(code, error, fields.get("error_description", ""))
             await self._run(self._take(found, "browser"))
         if self.state == "done":
             text = f"{self.spec.display_name}: done. Close this page and go on in the notebook."
@@ -227,7 +227,7 @@ class SignInFlow:
             if found.code is None:
                 self._refused(found.error, found.description)
             else:
-                await self._exchange(found.code, source, sure=found.sure)
+                await self._exchange(found.code, source)
 
     def _made_to_go(self) -> None:
         if self.state == "waiting":
@@ -244,7 +244,7 @@ class SignInFlow:
         again = f"Start again: `{self.spec.login()}`."
         self._end("failed", message, SignInError(message, again, code=code, retryable=False))
 
-    async def _exchange(self, code: Secret, source: Way, *, sure: bool) -> None:
+    async def _exchange(self, code: Secret, source: Way) -> None:
         self._change("exchanging", "Getting the tokens.")
         try:
             record = await self._tokens(code, source)
@@ -252,16 +252,16 @@ class SignInFlow:
             error = (
                 problem if isinstance(problem, SignInError) else SignInError(problem.message, problem.hint)
             )
-            doubtful = not sure and error.status in (400, 401, 403, 404, 422) and error.code not in _OURS
-            if not doubtful:
+            # What was pasted may be cut off or be anything: the next paste, or the browser, may be it.
+            doubtful = error.status in (400, 401, 403, 404, 422) and error.code not in _OURS
+            if source != "paste" or not doubtful:
                 self._end("failed", error.message, error)
                 return
-            # A bare text that carries no state may be anything: another paste, or the browser, may be it.
             self._change("waiting", "That code was not accepted.")
             raise ConfigError(
-                f"{self.spec.display_name} does not know this code",
-                "Paste the address that the browser ended at, whole.",
-            ) from None
+                f"{self.spec.display_name} did not take this code",
+                "Copy the whole address that the browser ended at; if that was it, open the link again.",
+            ) from error
         self._finish(record)
 
     async def _tokens(self, code: Secret, source: Way) -> SignInRecord:

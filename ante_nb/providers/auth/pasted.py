@@ -20,9 +20,8 @@ SHORTEST_CODE = 8
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """A usable paste: a code, or the error that the vendor sent. ``sure``: it carried our state."""
+    """A usable paste: a code, or the error that the vendor sent."""
 
-    sure: bool
     code: Secret | None = None
     error: str = ""
     description: str = field(default="", repr=False)
@@ -58,7 +57,7 @@ def read(text: str, pkce: Pkce) -> Pasted:
         raise ConfigError("The part behind the # is missing", "Copy the whole text that the page shows.")
     if mark:
         _check_state(state, pkce)
-    return Pasted(bool(mark), _code(code))
+    return Pasted(_code(code))
 
 
 _HOW = "Paste the address that the browser ended at, or the code that the page shows."
@@ -72,8 +71,8 @@ def _fields(query: str, pkce: Pkce) -> Pasted:
         raise ConfigError("The address is incomplete: it has no state", "Copy all of it, to its very end.")
     _check_state(fields["state"], pkce)
     if fields.get("error"):
-        return Pasted(True, None, clean(fields["error"])[:80], clean(fields.get("error_description", "")))
-    return Pasted(True, _code(fields["code"]))
+        return Pasted(None, clean(fields["error"])[:80], clean(fields.get("error_description", "")))
+    return Pasted(_code(fields["code"]))
 
 
 def _check_state(state: str, pkce: Pkce) -> None:
