@@ -1,10 +1,10 @@
 """Kills a process with SIGKILL at every step of a change of the credential store, and looks what is left.
 
 ``python -m support.store_kill SCENARIO FOLDER POINTS SEED``: a process of its own, which forks one child
-for each point; POINTS is a number of random ones, or ``all``. A point is a line of the store's own code
-that is about to run, or the middle of a write to a file. After each kill a fresh child checks that the
-old object or the new one is read, that the store can be used, and that nothing secret stays behind once
-it is deleted. Prints one JSON object.
+for each point; POINTS is a number of random ones, or ``all``. A point is the moment before a system call
+that may change the disk (open, write, truncate, fsync, rename, remove, chmod, lock), the middle of a write,
+or the end. After each kill a fresh child checks that the old object or the new one is read, that the store
+can be used, and that nothing secret stays behind once it is deleted. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import keyring
 
-import ante_nb.providers.auth
 from ante_nb.errors import ConfigError
 from ante_nb.providers.auth.keys import KeyStore
 from ante_nb.providers.auth.record import SignInRecord
@@ -34,7 +33,6 @@ from support.file_keyring import WINDOWS_LIMIT, FileKeyring
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRACED = str(Path(ante_nb.providers.auth.__file__).parent)
 # Long enough that the Windows limit splits it into several parts.
 TOKENS = {name: f"tok-{name}-" + (name * 2600)[:2600] for name in ("old", "new", "third")}
 DAMAGED = '{"version": 1, "access_token": "tok-damaged'
@@ -42,6 +40,10 @@ DAMAGED = '{"version": 1, "access_token": "tok-damaged'
 
 def record(name: str) -> SignInRecord:
     return SignInRecord("openai", Secret(TOKENS[name]), 1000.0, Secret(f"rt-{name}"), expires_in=900.0)
+
+
+CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.truncate", "fcntl.flock"}
+"""Audit events of what can change the disk; each is raised before the system call."""
 
 
 class Torn:
@@ -62,15 +64,22 @@ class Torn:
 
     def write(self, data: bytes) -> None:
         half = len(data) // 2
-        self._file.write(data[:half])
-        self._file.flush()
+        for part in (data[:half], data[half:]):
+            self._tick()
+            self._file.write(part)
+            self._file.flush()
+
+    def truncate(self) -> None:
         self._tick()
-        self._file.write(data[half:])
+        self._file.truncate()
 
 
 def traced(act: Callable[[], None], stop: int | None) -> int:
-    """Run ``act``, killed at point ``stop``; the number of its points."""
-    count = 0
+    """Run ``act``, killed at point ``stop``; the number of its points.
+
+    Between two points nothing changes on the disk, so that they stand for every moment.
+    """
+    count, active = 0, True
 
     def tick() -> None:
         nonlocal count
@@ -78,27 +87,28 @@ def traced(act: Callable[[], None], stop: int | None) -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
 
-    def trace(frame: Any, event: str, arg: object) -> Any:
-        name = frame.f_code.co_filename
-        if not (name.startswith(TRACED) or name.endswith("file_keyring.py")):
-            return None
-        if event == "line":
+    def audit(event: str, arguments: object) -> None:
+        if active and event in CHANGES:
             tick()
-        return trace
 
-    plain = os.fdopen
+    plain_fdopen, plain_fsync = os.fdopen, os.fsync
 
     def fdopen(handle: int, mode: str = "r", *more: Any, **options: Any) -> Any:
-        file = plain(handle, mode, *more, **options)
+        file = plain_fdopen(handle, mode, *more, **options)
         return Torn(file, tick) if mode == "wb" else file
 
-    os.fdopen = fdopen
-    sys.settrace(trace)
+    def fsync(handle: int) -> None:
+        tick()
+        plain_fsync(handle)
+
+    os.fdopen, os.fsync = fdopen, fsync
+    sys.addaudithook(audit)
     try:
         act()
+        tick()
     finally:
-        sys.settrace(None)
-        os.fdopen = plain
+        active = False
+        os.fdopen, os.fsync = plain_fdopen, plain_fsync
     return count
 
 
