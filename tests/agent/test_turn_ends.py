@@ -112,7 +112,7 @@ class Billing:
 async def test_what_an_interrupted_step_had_used_is_counted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ante_nb.agent.runtime._connect", lambda choice, settings: Billing())
+    monkeypatch.setattr("ante_nb.agent.connection.connect", lambda runtime, choice, settings: Billing())
     turn = await desk.cancelled(lambda: len(desk.host.shown(UsageUpdate)) == 2, "talk", tools="none")
     assert (turn.status, turn.text) == ("interrupted", "Some words")
     assert turn.usage == Usage(70, 3) == turn.steps[0].usage == desk.runtime.session.usage
@@ -141,7 +141,7 @@ async def test_a_pause_sends_the_conversation_again_as_it_is(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor = Pausing()
-    monkeypatch.setattr("ante_nb.agent.runtime._connect", lambda choice, settings: vendor)
+    monkeypatch.setattr("ante_nb.agent.connection.connect", lambda runtime, choice, settings: vendor)
     turn = await desk.run("search", tools="none")
     assert (turn.status, turn.text, len(turn.steps)) == ("completed", "found", 3)
     assert [message.role for message in vendor.requests[-1].messages] == ["user", "assistant", "assistant"]
