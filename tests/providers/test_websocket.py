@@ -230,6 +230,30 @@ async def test_what_the_server_forgot_is_sent_once_more_on_the_same_socket(
     assert server.creates == 6
 
 
+@pytest.mark.parametrize(("frame", "ways"), [(1, ["websocket"] * 6), (4, ["websocket"] * 2 + ["http"] * 2)])
+async def test_what_the_server_forgets_in_its_answer(
+    server: ResponsesServer, providers: Any, frame: int, ways: list[str]
+) -> None:
+    expected = await over_http(server)
+    talk = Talk(providers())
+    server.faults = [Fault(2, frame, "forgot")]
+    for prompt in PROMPTS:
+        await talk.turn(prompt)
+    check(server, talk, expected)  # what was drawn of the broken answer is no part of it
+    assert server.ways()[: len(ways)] == ways and server.faults == []
+
+
+async def test_late_pieces_are_no_part_of_the_next_answer(server: ResponsesServer, providers: Any) -> None:
+    expected = await over_http(server)
+    talk = Talk(providers())
+    where = {"output_index": 0, "item_id": "msg_b0", "content_index": 0}
+    server.extra = [{"type": "response.output_text.delta", "delta": "late words", **where}]
+    for prompt in PROMPTS:
+        await talk.turn(prompt)
+    check(server, talk, expected)
+    assert [notice.kind for notice in talk.notices] == ["transport"]
+
+
 async def test_late_frames_of_the_answer_before_are_passed_over(
     server: ResponsesServer, providers: Any
 ) -> None:
