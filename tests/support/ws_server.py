@@ -45,6 +45,7 @@ UPGRADE_FAULTS = ("reset", "hang", "eof", "401", "403", "404", "426", "429", "50
 STREAM_FAULTS = (
     "close 1000", "close 1008", "close 1009", "close 1011", "close 1012", "eof", "reset", "binary", "garbage", "array",
     "utf8", "opcode", "foreign", "error 500", "error 400", "error 401", "error 403", "failed", "limit",
+    "cancelled", "no type",
 )  # fmt: skip
 """Two more: ``silence`` takes as long as the idle limit, ``forgot`` is no failure where nothing was said yet."""
 
@@ -541,6 +542,10 @@ class _Connection:
             self.latest, self.busy = None, False
             error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "?"}
             self.say({"type": "error", "status": 400, "error": error})
+        elif name == "cancelled":
+            self.say({"type": "response.cancelled", "response": {"status": "cancelled", "output": []}})
+        elif name == "no":
+            self.say({"type": ["response.completed"], "response": {}})
         elif name == "failed":
             error = {"code": "server_error", "message": "The server had an error."}
             self.say(

@@ -237,6 +237,8 @@ class Exchange:
         while True:
             data = await socket.receive(idle)
             kind = data.get("type")
+            if not isinstance(kind, str) and "error" not in data:
+                raise SocketFailure("a frame came that is no event")
             response_id = _response_id(data)
             if response_id is not None and response_id != mine:
                 if mine is None and response_id == line.last_id:

@@ -114,12 +114,13 @@ class ResponsesDecoder:
                 return self._finish() if self._status and event.name == "[DONE]" else ()
             raise malformed("an event that is no JSON object", self._provider, self.partial())
         kind = data.get("type") or event.name
-        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        kind = kind if isinstance(kind, str) else ""
+        handler = self._handlers.get(kind)
         if self._status and handler not in (self._announced, self._item_added):
             return ()  # nothing after the marker belongs to this response
         if handler is not None:
             return handler(data)
-        if kind not in _PASSED_OVER and data.get("error") and not str(kind).startswith("response."):
+        if kind not in _PASSED_OVER and data.get("error") and not kind.startswith("response."):
             return self._error(data)  # gateways: an error body as an event without a type
         return ()
 
