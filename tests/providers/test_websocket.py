@@ -216,6 +216,21 @@ async def test_an_answer_that_is_not_sent_back_as_it_came(server: ResponsesServe
     assert [seen.continued for seen in server.seen] == [False, False] and server.refused == []
 
 
+async def test_an_item_that_does_not_go_back_sends_everything() -> None:
+    class Forgiving(Dialogue):
+        def place(self, conversation: Any) -> int:
+            return sum(item.get("type") == "function_call" for item in conversation)
+
+    answers = [[message("a0", ""), call("a", "run_cell", {"code": "x"})], [message("b", "Done.")]]
+    with ResponsesServer(Forgiving(answers)) as forgiving:
+        talk = Talk(make(forgiving))
+        await talk.turn(PROMPTS[0])  # the empty message is not repeated to the vendor
+        assert (forgiving.ways(), talk.shown[-1]) == (["websocket"] * 2, "Done.")
+        assert [seen.continued for seen in forgiving.seen] == [False, False]
+        assert "msg_a0" not in str(forgiving.seen[1].items)
+        await talk.provider.aclose()
+
+
 async def test_what_the_server_forgot_is_sent_once_more_on_the_same_socket(
     server: ResponsesServer, providers: Any
 ) -> None:

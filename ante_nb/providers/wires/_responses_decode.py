@@ -100,9 +100,11 @@ class ResponsesDecoder:
 
     @property
     def output_items(self) -> list[dict[str, Any]]:
-        """The output items as the vendor sent them whole, in order, of a response that has ended."""
-        ended = (self._items[key] for key in sorted(self._items))
-        return [item.raw for item in ended if item.parts] if self._status else []
+        """The output items as the vendor sent them whole, in order, of a response that has ended.
+
+        Empty ones too: the vendor remembers them, and a conversation without them is another one.
+        """
+        return [self._items[key].raw for key in sorted(self._items)] if self._status else []
 
     def feed(self, event: WireEvent) -> Sequence[StreamEvent]:
         """The stream events of one wire event. Raises the typed error of a vendor's error event."""
