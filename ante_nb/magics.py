@@ -42,6 +42,7 @@ class AnteMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         self._loaded = False
+        self._chosen: dict[str, str] | None = None
         super().__init__(shell=shell)
         names = ("provider", "model", "thinking", "mode", "openai_transport")
         kernel_state(shell).configured = {name: getattr(self, name) for name in names if getattr(self, name)}
@@ -50,10 +51,18 @@ class AnteMagics(Magics):
     def update_config(self, config: Config) -> None:
         """``%config`` calls this. What was configured before is not set again: it may be chosen otherwise."""
         self.config = Config()
-        super().update_config(config)
+        self._chosen = {}
+        try:
+            super().update_config(config)
+        finally:
+            self._chosen = None
 
     def choose(self, name: str, value: str) -> None:
         """A trait was set: the same as ``%ante name value``, once the magics are loaded."""
+        if self._chosen is not None:  # traitlets sets a changed trait a second time before it tells of it
+            if self._chosen.get(name) == value:
+                return
+            self._chosen[name] = value
         if self._loaded:
             from ante_nb.notebook.commands import choose
 

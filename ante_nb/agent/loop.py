@@ -256,9 +256,10 @@ class TurnLoop:
             if error.partial is None:
                 error.partial = self._partial()
             raise
+        finally:  # a step that failed or was interrupted has used one too
+            turn.transport = getattr(provider, "transport", "http_sse") or turn.transport
         assert done is not None, "a provider's stream ends with Done or raises"
         self._in_stream = False
-        turn.transport = getattr(provider, "transport", "http_sse")
         turn.model = done.message.model or turn.model
         step = Step(request.step_id, done.message, usage=done.usage, stop_reason=done.stop_reason)
         turn.steps.append(step)

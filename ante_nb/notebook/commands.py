@@ -188,7 +188,7 @@ def _chosen(state: KernelState) -> None:
 
 
 def _save(state: KernelState, rest: str) -> None:
-    from ante_nb.settings import save
+    from ante_nb.settings import TRANSPORTS, save
 
     choices = state.runtime.choices
     changes: dict[str, Any] = {
@@ -199,8 +199,12 @@ def _save(state: KernelState, rest: str) -> None:
             say("yolo is never saved; the mode in settings.json stays as it is")
         else:
             changes["permission_mode"] = choices.mode
+    if choices.openai_transport in TRANSPORTS:
+        changes["openai_transport"] = choices.openai_transport
     if not changes:
-        say("nothing to save: no provider, model, thinking level or mode was chosen in this session")
+        say(
+            "nothing to save: no provider, model, thinking level, mode or transport was chosen in this session"
+        )
         return
     path = save(changes)
     say(f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))

@@ -70,11 +70,12 @@ class Provider:
             it has (and closes) its own.
 
     Attributes:
-        transport: what the last model call used, ``http_sse`` or ``websocket_auto``.
+        transport: what the last model call used, ``http_sse`` or ``websocket_auto``; empty before it has
+            a connection.
         websocket: see above; ``None`` until one is needed.
     """
 
-    transport = "http_sse"
+    transport = ""
 
     def __init__(
         self,
@@ -131,6 +132,7 @@ class Provider:
         return self._stream(request)
 
     async def _stream(self, request: Request, *, http: bool = False) -> AsyncGenerator[StreamEvent]:
+        self.transport = ""
         call = self._call(request)
         call.http = http or not self._may_use_websocket
         while True:

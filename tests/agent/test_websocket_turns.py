@@ -168,3 +168,38 @@ async def test_two_sessions_in_one_process_share_no_socket(bench: Bench) -> None
     bench.runtime.reset()
     await bench.run("count")
     assert bench.server.seen[-1].connection == 3
+
+
+def _status_words(bench: Bench) -> str:
+    choice = bench.runtime.choose(TurnOptions(provider="openai", model="gpt-5.4"))
+    return bench.runtime.transport_words(choice)
+
+
+async def test_the_status_counts_a_step_that_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-0123456789abcdef")
+    turn = await bench.run("count")  # refused at the upgrade, and then over HTTP
+    assert (turn.status, turn.transport) == ("failed", "http_sse")
+    assert _status_words(bench) == "http_sse (chosen: websocket_auto)"
+
+
+async def test_the_status_counts_a_step_that_was_interrupted(bench: Bench) -> None:
+    bench.server.upgrades = ["hang"]
+    task = asyncio.create_task(bench.run("count"))
+    await asyncio.to_thread(wait_until, lambda: not bench.server.upgrades)
+    task.cancel()
+    await asyncio.wait([task], timeout=30)
+    assert bench.runtime.last_turn is not None
+    assert bench.runtime.last_turn.transport == ""  # no connection, so nothing was used
+    bench.server.faults, bench.server.pause = [Fault(2, 0, "reset")], 0.05
+    bench.runtime.reset()
+    task = asyncio.create_task(bench.run("count"))
+    while "http" not in bench.server.ways():
+        assert not task.done()
+        await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.wait([task], timeout=30)
+    assert (bench.server.ways(), bench.runtime.last_turn.status) == (
+        ["websocket"] * 2 + ["http"],
+        "interrupted",
+    )
+    assert _status_words(bench) == "http_sse (chosen: websocket_auto)"

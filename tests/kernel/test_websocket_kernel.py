@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def environment(server: ResponsesServer, **more: str) -> dict[str, str]:
     return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": KEY, **more}
 
 
-def test_chosen_in_the_notebook(server: ResponsesServer, tmp_path: Path) -> None:
+def test_chosen_in_the_notebook(server: ResponsesServer, isolated_home: Path, tmp_path: Path) -> None:
     with Kernel(cwd=tmp_path, env=environment(server)) as kernel:
         assert kernel.run("%load_ext ante_nb").status == "ok"
         assert kernel.run("%ante provider openai").status == "ok"
@@ -38,12 +39,15 @@ def test_chosen_in_the_notebook(server: ResponsesServer, tmp_path: Path) -> None
         said = kernel.run(PROMPT)
         assert said.status == "ok" and "OpenAI Transport websocket_auto (%config)" in said.text, said.text
         assert "over WebSocket" in said.text
+        assert "openai_transport = websocket_auto" in kernel.run("%ante save").text
+        saved = json.loads((isolated_home / ".ante" / "settings.json").read_text())
+        assert saved == {"provider": "openai", "openai_transport": "websocket_auto"}
         assert server.ways() == ["websocket"]
         status = kernel.run("%ante status").text
         [line] = [line for line in status.splitlines() if "OpenAI Transport:" in line]
         assert line.split() == ["OpenAI", "Transport:", "websocket_auto", "(%config)"]
         told = kernel.run('%config AnteMagics.openai_transport = "pigeon"').text
-        assert "pigeon" in told and "websocket_auto" in told
+        assert told.count("pigeon") == 1 and "websocket_auto" in told
         assert kernel.run(PROMPT).status == "ok" and server.ways() == ["websocket", "http"]
         assert kernel.run('%config AnteMagics.openai_transport = "websocket_auto"').status == "ok"
         [line] = [

@@ -216,6 +216,21 @@ async def test_an_answer_that_is_not_sent_back_as_it_came(server: ResponsesServe
     assert [seen.continued for seen in server.seen] == [False, False] and server.refused == []
 
 
+async def test_an_item_that_does_not_go_back_sends_everything() -> None:
+    class Forgiving(Dialogue):
+        def place(self, conversation: Any) -> int:
+            return sum(item.get("type") == "function_call" for item in conversation)
+
+    answers = [[message("a0", ""), call("a", "run_cell", {"code": "x"})], [message("b", "Done.")]]
+    with ResponsesServer(Forgiving(answers)) as forgiving:
+        talk = Talk(make(forgiving))
+        await talk.turn(PROMPTS[0])  # the empty message is not repeated to the vendor
+        assert (forgiving.ways(), talk.shown[-1]) == (["websocket"] * 2, "Done.")
+        assert [seen.continued for seen in forgiving.seen] == [False, False]
+        assert "msg_a0" not in str(forgiving.seen[1].items)
+        await talk.provider.aclose()
+
+
 async def test_what_the_server_forgot_is_sent_once_more_on_the_same_socket(
     server: ResponsesServer, providers: Any
 ) -> None:
@@ -228,6 +243,30 @@ async def test_what_the_server_forgot_is_sent_once_more_on_the_same_socket(
     assert [seen.continued for seen in server.seen] == [False, True, True, False, True]
     assert {seen.connection for seen in server.seen} == {1} and talk.notices == []
     assert server.creates == 6
+
+
+@pytest.mark.parametrize(("frame", "ways"), [(1, ["websocket"] * 6), (4, ["websocket"] * 2 + ["http"] * 2)])
+async def test_what_the_server_forgets_in_its_answer(
+    server: ResponsesServer, providers: Any, frame: int, ways: list[str]
+) -> None:
+    expected = await over_http(server)
+    talk = Talk(providers())
+    server.faults = [Fault(2, frame, "forgot")]
+    for prompt in PROMPTS:
+        await talk.turn(prompt)
+    check(server, talk, expected)  # what was drawn of the broken answer is no part of it
+    assert server.ways()[: len(ways)] == ways and server.faults == []
+
+
+async def test_late_pieces_are_no_part_of_the_next_answer(server: ResponsesServer, providers: Any) -> None:
+    expected = await over_http(server)
+    talk = Talk(providers())
+    where = {"output_index": 0, "item_id": "msg_b0", "content_index": 0}
+    server.extra = [{"type": "response.output_text.delta", "delta": "late words", **where}]
+    for prompt in PROMPTS:
+        await talk.turn(prompt)
+    check(server, talk, expected)
+    assert [notice.kind for notice in talk.notices] == ["transport"]
 
 
 async def test_late_frames_of_the_answer_before_are_passed_over(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import pytest
 from support.ws_server import ResponsesServer
 from support.ws_talk import DIALOGUE, make, whole_talk
 
-if TYPE_CHECKING:
-    import pytest
 
-
-async def test_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "scheme"), [("HTTP_PROXY", "http://"), ("ALL_PROXY", "http://"), ("HTTPS_PROXY", "")]
+)
+async def test_through_a_proxy(monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str) -> None:
     asked: list[bytes] = []
 
     async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -32,7 +32,7 @@ async def test_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.gather(carry(reader, outer), carry(inner, writer))
 
         proxy = await asyncio.start_server(connect, "127.0.0.1", 0)
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         provider = make(server)
         provider.choice = replace(provider.choice, base_url="http://model.test/v1")
         talk = await whole_talk(provider)

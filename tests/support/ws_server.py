@@ -45,8 +45,9 @@ UPGRADE_FAULTS = ("reset", "hang", "eof", "401", "403", "404", "426", "429", "50
 STREAM_FAULTS = (
     "close 1000", "close 1008", "close 1009", "close 1011", "close 1012", "eof", "reset", "binary", "garbage", "array",
     "utf8", "opcode", "foreign", "error 500", "error 400", "error 401", "error 403", "failed", "limit",
+    "cancelled", "no type",
 )  # fmt: skip
-"""``silence`` is the one more: it takes as long as the idle limit."""
+"""Two more: ``silence`` takes as long as the idle limit, ``forgot`` is no failure where nothing was said yet."""
 
 
 class Refused(Exception):
@@ -569,6 +570,14 @@ class _Connection:
             events = frames([message("x", "Somebody else's words.")], "resp_foreign", "m")
             for event in events if number else events[:2] + events[-1:]:
                 self.say(event)
+        elif name == "forgot":
+            self.latest, self.busy = None, False
+            error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "?"}
+            self.say({"type": "error", "status": 400, "error": error})
+        elif name == "cancelled":
+            self.say({"type": "response.cancelled", "response": {"status": "cancelled", "output": []}})
+        elif name == "no":
+            self.say({"type": ["response.completed"], "response": {}})
         elif name == "failed":
             error = {"code": "server_error", "message": "The server had an error."}
             self.say(

@@ -36,6 +36,7 @@ MAX_OPEN = 8
 
 LIMIT_CODE = "websocket_connection_limit_reached"
 NOT_FOUND_CODE = "previous_response_not_found"
+_ENDS = ("response.completed", "response.incomplete")
 
 
 @dataclass(slots=True)
@@ -239,9 +240,12 @@ class Exchange:
         line.baseline = None  # until this answer is complete
         await socket.send(frame)
         mine: str | None = None
+        pieces = False
         while True:
             data = await socket.receive(idle)
             kind = data.get("type")
+            if not isinstance(kind, str) and "error" not in data:
+                raise SocketFailure("a frame came that is no event")
             response_id = _response_id(data)
             if response_id is not None and response_id != mine:
                 if mine is None and response_id == line.last_id:
@@ -252,11 +256,17 @@ class Exchange:
             if kind in ("error", "response.failed"):
                 code = _code(data)
                 if code == NOT_FOUND_CODE and continued:
+                    if pieces:
+                        raise SocketFailure("the server forgot the conversation in mid-answer")
                     continued, mine = False, None
                     await socket.send(full_frame(body))
                     continue
                 if code == LIMIT_CODE:
                     raise SocketFailure("the connection has reached the server's time limit", counts=False)
+            elif "output_index" in data or "item_id" in data or kind in _ENDS:
+                if mine is None:  # late, and of another answer: pieces do not say of which
+                    raise SocketFailure("a piece of an answer came before its beginning")
+                pieces = True
             yield WireEvent(kind if isinstance(kind, str) else "", data)
 
     def settle(

@@ -58,6 +58,7 @@ def of_error(problem: e.ProviderError) -> SocketFailure | None:
         e.StreamInterruptedError,
         e.NetworkError,
         e.IdleTimeoutError,
+        e.RequestCancelledError,  # the person's own cancel closes the connection and gets no answer
     )
     if isinstance(problem, own) or type(problem) in (e.InvalidRequestError, e.ProviderError):
         return SocketFailure(problem.message.rstrip("."))

@@ -1,7 +1,7 @@
 """One WebSocket: the only module that imports the WebSocket library.
 
-Lets nothing but ``SocketFailure`` out. Proxies come from the environment as far as the library goes
-(``HTTPS_PROXY``, ``NO_PROXY``, SOCKS with ``python-socks``), certificates as for HTTP.
+Lets nothing but ``SocketFailure`` out. Proxies come from the environment as for HTTP (``HTTPS_PROXY``,
+``ALL_PROXY``, ``NO_PROXY``; SOCKS with ``python-socks``), and so do certificates.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -92,7 +93,7 @@ class Socket:
                     url,
                     additional_headers=more,
                     user_agent_header=agent,
-                    proxy=None if is_loopback(url) else True,
+                    proxy=_proxy(url),
                     open_timeout=timeout,
                     ping_interval=PING_INTERVAL,
                     ping_timeout=PING_TIMEOUT,
@@ -190,6 +191,22 @@ class Socket:
             pass
         finally:
             self.drop()
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy for ``url``: the library's order, and like HTTP ``ALL_PROXY`` and ``host:port`` alone."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(url) or proxy_bypass(f"{host}:{parts.port}" if parts.port else host):
+        return None
+    proxies = getproxies()
+    own = ("wss", "socks", "https") if parts.scheme == "wss" else ("ws", "socks", "https", "http")
+    for name in (*own, "all"):
+        if proxy := proxies.get(name):
+            if name == "socks" and proxy.startswith("http://"):
+                return proxy.replace("http", "socks5h", 1)
+            return proxy if "://" in proxy else f"http://{proxy}"
+    return None
 
 
 def _broken(problem: BaseException) -> SocketFailure:

@@ -100,9 +100,11 @@ class ResponsesDecoder:
 
     @property
     def output_items(self) -> list[dict[str, Any]]:
-        """The output items as the vendor sent them whole, in order, of a response that has ended."""
-        ended = (self._items[key] for key in sorted(self._items))
-        return [item.raw for item in ended if item.parts] if self._status else []
+        """The output items as the vendor sent them whole, in order, of a response that has ended.
+
+        Empty ones too: the vendor remembers them, and a conversation without them is another one.
+        """
+        return [self._items[key].raw for key in sorted(self._items)] if self._status else []
 
     def feed(self, event: WireEvent) -> Sequence[StreamEvent]:
         """The stream events of one wire event. Raises the typed error of a vendor's error event."""
@@ -114,12 +116,13 @@ class ResponsesDecoder:
                 return self._finish() if self._status and event.name == "[DONE]" else ()
             raise malformed("an event that is no JSON object", self._provider, self.partial())
         kind = data.get("type") or event.name
-        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        kind = kind if isinstance(kind, str) else ""
+        handler = self._handlers.get(kind)
         if self._status and handler not in (self._announced, self._item_added):
             return ()  # nothing after the marker belongs to this response
         if handler is not None:
             return handler(data)
-        if kind not in _PASSED_OVER and data.get("error") and not str(kind).startswith("response."):
+        if kind not in _PASSED_OVER and data.get("error") and not kind.startswith("response."):
             return self._error(data)  # gateways: an error body as an event without a type
         return ()
 

@@ -616,3 +616,11 @@ def test_no_body_at_all_breaks_the_decoder(body: Any) -> None:
     except ProviderError:
         return
     assert isinstance(out[-1], Done)
+
+
+@pytest.mark.parametrize("kind", [["response.completed"], {"a": 1}, 5, True])
+def test_a_type_that_is_no_text_is_no_event(kind: Any) -> None:
+    decoder = wire.decoder(MODEL, OPENAI)
+    assert list(decoder.feed(WireEvent("", {"type": kind}))) == []
+    with pytest.raises(ProviderError, match="boom"):
+        decoder.feed(WireEvent("", {"type": kind, "error": {"message": "boom"}}))
