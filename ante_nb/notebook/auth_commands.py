@@ -20,7 +20,7 @@ _STORE = "store"
 _BACKENDS = ("file", "keyring")
 _NAMES = {"file": "files", "keyring": "the system keyring"}
 _WAYS = {"browser": "browser", "device": "device code", "paste": "pasted code"}
-_HEAD = ("sign-in or provider", "how", "as", "until", "from", "")
+_HEAD = ("provider", "how", "as", "until", "from")
 
 
 # --------------------------------------------------------------------------------------------- logout
@@ -115,9 +115,22 @@ def auth(state: KernelState, rest: str) -> None:
             "%ante auth takes no argument but `store file` or `store keyring`",
             "`%ante login PROVIDER` signs in, `%ante key PROVIDER` stores a key.",
         )
-    table([_HEAD, *_sign_in_rows(state), *_key_rows(state)])
+    rows = [*_sign_in_rows(state), *_key_rows(state)]
+    table([_HEAD, *(row[:5] for row in rows)])
+    # Below, not beside: a table has to be as wide as a cell.
+    for ident, *_, note in rows:
+        if note:
+            say(f"{ident}: {note}")
+    say(f"Keys and sign-ins are stored in {_where(state)}.")
     say("`%ante login ID` signs in, `%ante logout ID` signs out, `%ante key ID` stores a key.")
     tell_news(state)
+
+
+def _where(state: KernelState) -> str:
+    from ante_nb import paths
+
+    chosen = state.runtime.settings().values.credential_store
+    return _NAMES["keyring"] if chosen == "keyring" else paths.display(paths.auth())
 
 
 def tell_news(state: KernelState) -> None:
@@ -127,6 +140,7 @@ def tell_news(state: KernelState) -> None:
 
 
 def _sign_in_rows(state: KernelState) -> list[tuple[str, ...]]:
+    """As :data:`_HEAD`, and what there is to say of it."""
     rows: list[tuple[str, ...]] = []
     for spec in state.runtime.catalog().oauth.values():
         try:
@@ -146,24 +160,25 @@ def _sign_in_rows(state: KernelState) -> list[tuple[str, ...]]:
 
 
 def _row(spec: OAuthSpec, found: SignInStatus) -> tuple[str, ...]:
-    whom = ", ".join(filter(None, (found.email, f"plan {found.plan}" if found.plan else "")))
+    whom = " ".join(filter(None, (found.email, f"({found.plan})" if found.plan else "")))
     problems = []
     if found.problem:
         problems.append(f"cannot be renewed ({found.problem.replace('_', ' ')}): `{spec.login()}`")
     if found.unsaved:
         problems.append("later tokens are in this kernel only")
     how = found.source if found.source not in _WAYS else f"sign-in ({_WAYS[found.source]})"
-    return (spec.preset, how, whom or "unknown", _until(found), found.place, "; ".join(problems))
+    place = "sign-in store" if found.place.endswith(".json") else found.place
+    return (spec.preset, how, whom or "unknown", _until(found), place, "; ".join(problems))
 
 
 def _until(found: SignInStatus) -> str:
     """When the token ends, by the local clock, and whether it is renewed before."""
     if found.ends is None:
-        return "renewed by itself" if found.renewable else "unknown"
+        return "is renewed" if found.renewable else "unknown"
     moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.ends))
     if found.ends <= time.time():
-        return "expired; renewed at the next prompt" if found.renewable else f"expired {moment}"
-    return f"{moment}; renewed by itself" if found.renewable else moment
+        return "expired, is renewed" if found.renewable else f"expired {moment}"
+    return f"{moment}, is renewed" if found.renewable else moment
 
 
 def _key_rows(state: KernelState) -> list[tuple[str, ...]]:

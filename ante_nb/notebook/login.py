@@ -282,8 +282,10 @@ def _wait_blocking(state: KernelState, request: Login, attempt: Attempt, view: V
     try:
         with interruptible():
             while not attempt.over:
-                view.show(attempt.progress)
-                if not (can_type and attempt.progress.accepts_paste and attempt.progress.state == "waiting"):
+                # One look: what is asked for must have been shown.
+                progress = attempt.progress
+                view.show(progress)
+                if not (can_type and progress.accepts_paste and progress.state == "waiting"):
                     concurrent.futures.wait([attempt.done], _SLICE)
                     continue
                 offer = ", or press Enter to open the link in your browser" if opener else ""
@@ -295,7 +297,7 @@ def _wait_blocking(state: KernelState, request: Login, attempt: Attempt, view: V
                 if answer and answer.strip():
                     attempt.paste(answer).result()
                 elif answer is not None and opener:
-                    opener(attempt.progress.link)
+                    opener(progress.link)
     except KeyboardInterrupt:
         attempt.cancel()
         concurrent.futures.wait([attempt.done], _CLEANUP)

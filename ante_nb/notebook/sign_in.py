@@ -110,8 +110,9 @@ class Attempt:
             try:
                 challenge = await flow.start()
                 self._show(
-                    replace(
-                        self.progress,
+                    Progress(
+                        state=flow.state,
+                        message=flow.message,
                         way=challenge.way,
                         link=challenge.url,
                         user_code=challenge.user_code or "",
@@ -119,7 +120,6 @@ class Attempt:
                         ends=challenge.deadline,
                     )
                 )
-                self._look()
                 record = await flow.result()
             except BaseException:
                 await asyncio.shield(flow.cancel())
