@@ -36,7 +36,7 @@ def catalog(tmp_path) -> Catalog:
 PROVIDERS = [
     # id, wire, auth kind, variables, OAuth preset, default model, base-URL variable, websocket
     ("anthropic", "AnthropicMessage", "header", ("ANTHROPIC_API_KEY",), "anthropic", "claude-sonnet-4-6", "ANTHROPIC_BASE_URL", False),
-    ("anthropic-subscription", "AnthropicMessage", "bearer", (), "anthropic", "claude-sonnet-4-6", "ANTHROPIC_BASE_URL", False),
+    ("anthropic-subscription", "AnthropicMessage", "bearer", (), "anthropic", "claude-sonnet-4-6", None, False),
     ("openai", "OpenAiResponse", "bearer", ("OPENAI_API_KEY",), "openai", "gpt-5.4", "OPENAI_BASE_URL", True),
     ("openai-compatible", "OpenAiCompatible", "bearer", ("OPENAI_COMPATIBLE_API_KEY",), None, None, "OPENAI_COMPATIBLE_BASE_URL", False),
     ("openai-subscription", "OpenAiResponse", "bearer", (), "openai", "gpt-5.4", None, True),
