@@ -55,11 +55,11 @@ def test_json_blocks_of_the_guide_are_taken_without_complaint(
 ) -> None:
     """The settings and the catalog of the guide, as files: no problem reported, the provider is there."""
     env = point_at(chat_server, isolated_home)
+    files = {"catalog.json": {}, "settings.json": {"provider": "openai-compatible", "model": "test-model"}}
     for block in snippets(ROOT / "docs" / "guide.md", "json"):
         data = json.loads(block.code)
-        name = "catalog.json" if "providers" in data else "settings.json"
-        if name == "settings.json":
-            data |= {"provider": "openai-compatible", "model": "test-model"}
+        files["catalog.json" if {"providers", "oauth"} & set(data) else "settings.json"] |= data
+    for name, data in files.items():
         (isolated_home / ".ante" / name).write_text(json.dumps(data))
     with Kernel(cwd=tmp_path, env=env) as kernel:
         kernel.run("%load_ext ante_nb")
@@ -73,8 +73,8 @@ def test_json_blocks_of_the_guide_are_taken_without_complaint(
 def test_every_flag_and_command_of_the_documents_exists(kernel: Kernel) -> None:
     """What ``%%ante -h`` and ``%ante help`` do not list is not documented either."""
     kernel.run("%load_ext ante_nb")
-    flags = set(re.findall(r"--[a-z][a-z-]+", kernel.run("%%ante -h\nx").text))
     commands = kernel.run("%ante help").text
+    flags = set(re.findall(r"--[a-z][a-z-]+", kernel.run("%%ante -h\nx").text + commands))
     foreign = {"--strict"}  # mypy's
     for document in DOCUMENTS:
         prose = document.read_text("utf-8")
