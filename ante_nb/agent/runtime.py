@@ -105,8 +105,9 @@ class Runtime:
         return self._sign_ins
 
     def sign_in_news(self) -> list[str]:
-        """What there is to tell of the stored sign-ins, each line once."""
-        return self._sign_ins.news() if self._sign_ins is not None else []
+        """What there is to tell of the stored keys and sign-ins, each line once."""
+        news = self._sign_ins.news() if self._sign_ins is not None else []
+        return [*news, *(self._keys.take_notices() if self._keys is not None else ())]
 
     def settings(self) -> Settings:
         """The settings as they are on disk now."""

@@ -43,7 +43,7 @@ def read(spec: OAuthSpec, env: Mapping[str, str]) -> SignInRecord | None:
 
     Args:
         spec: the preset that it counts for.
-        env: the environment, for ``ANTHROPIC_PROFILE``, ``ANTHROPIC_CONFIG_DIR`` and ``ANTHROPIC_BASE_URL``.
+        env: the environment, for ``ANTHROPIC_PROFILE`` and ``ANTHROPIC_CONFIG_DIR``.
 
     Raises:
         ConfigError: a profile that was chosen (by a variable or by ``active_config``) cannot be used. One
@@ -79,7 +79,7 @@ def _read(folder: Path, name: str, env: Mapping[str, str], preset: str) -> SignI
             f"{where}: `authentication.type` must be {' or '.join(TYPES)}",
             "Sign in again with Anthropic's tool.",
         )
-    _check_base(config, env, name)
+    _check_base(config, name)
     chosen_path = auth.get("credentials_path")
     path = (
         Path(chosen_path).expanduser()
@@ -117,16 +117,16 @@ def _read(folder: Path, name: str, env: Mapping[str, str], preset: str) -> SignI
     )
 
 
-def _check_base(config: dict[str, Any], env: Mapping[str, str], name: str) -> None:
+def _check_base(config: dict[str, Any], name: str) -> None:
     base = config.get("base_url")
     if not base:
         return
-    used = env.get("ANTHROPIC_BASE_URL", "").strip() or BASE_URL
-    # A token goes to nobody but the deployment that issued it.
-    if not isinstance(base, str) or _bare(base) != _bare(used):
+    # A token goes to nobody but the deployment that issued it; requests of a sign-in go to the vendor's.
+    if not isinstance(base, str) or _bare(base) != _bare(BASE_URL):
         raise ConfigError(
-            f"the Anthropic profile {name} is for {base}, and requests would go to {used}",
-            f"Set ANTHROPIC_BASE_URL={base}, or choose another profile with ANTHROPIC_PROFILE.",
+            f"the Anthropic profile {name} is for {base}, and requests would go to {BASE_URL}",
+            "Choose another profile with ANTHROPIC_PROFILE, or use an API key of that deployment: "
+            f"`--provider anthropic` with ANTHROPIC_BASE_URL={base}.",
         )
 
 

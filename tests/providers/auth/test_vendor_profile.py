@@ -127,8 +127,8 @@ def test_credentials_elsewhere_and_a_federation(folder, tmp_path):
         (None, None, True),
         ("https://api.anthropic.com/", None, True),
         ("https://eu.example", None, False),
-        ("https://eu.example", "https://EU.example/v1/", True),
-        ("https://api.anthropic.com", "https://proxy.example", False),
+        ("https://eu.example", "https://EU.example/v1/", False),
+        ("https://API.anthropic.com/v1", "https://proxy.example", True),
         (5, None, False),
     ],
 )
