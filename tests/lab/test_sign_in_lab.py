@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.chatgpt_backend import ChatGPT
 from support.lab import Lab
-from support.oauth_ledger import ACCOUNT
 from support.oauth_server import OAuthServer
-from support.ws_server import Dialogue, ResponsesServer, message
+from support.ws_server import Dialogue, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 ANSWER = "Hello from your plan."
-
-
-class ChatGPT(ResponsesServer):
-    """The subscription's backend: takes the tokens that the OAuth server has given, for their account."""
-
-    oauth: OAuthServer
-
-    def authorized(self, headers: dict[str, str]) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        mine = headers.get("chatgpt-account-id") == ACCOUNT
-        return scheme == "Bearer" and mine and self.oauth.valid(token)
 
 
 class Place:
@@ -82,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     base = tmp_path_factory.mktemp("sign_in")
     backend = ChatGPT(Dialogue([[message("~", ANSWER)]], free=True))
     with OAuthServer() as oauth, backend:
-        backend.oauth = oauth
+        backend.valid = oauth.valid
         person = base / "person"
         (person / ".ante").mkdir(parents=True)
         catalog = {
@@ -135,6 +124,7 @@ def test_a_click_on_the_link(place: Place) -> None:
     place.lab.run(2)
     assert ANSWER in place.lab.cell(2).inner_text()
     assert place.backend.ways() == ["http"]
+    assert not place.backend.problems and not place.backend.refused_tokens
     place.lab.run(3)
     assert "sign-in (browser)" in place.lab.cell(3).inner_text()
     place.check_saved(path)
