@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError
-from ante_nb.local import discovery, engines, memory, options
+from ante_nb.local import discovery, memory, options
+from ante_nb.local import engine as engines
 from ante_nb.local.gguf import read_header
 from ante_nb.local.http_probe import get_json
 from ante_nb.local.shared import running

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import LocalEngineError
-from ante_nb.local import discovery, engines, memory, options
+from ante_nb.local import discovery, memory, options
+from ante_nb.local import engine as engines
 from ante_nb.local.diagnose import explain
 from ante_nb.local.gguf import read_header
 from ante_nb.local.process import detached, machine, resident, start_time, terminate

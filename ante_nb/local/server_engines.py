@@ -16,7 +16,7 @@ from ante_nb.local.http_probe import get_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ante_nb.local.engines import Launch
+    from ante_nb.local.engine import Launch
 
 
 @dataclass(slots=True)

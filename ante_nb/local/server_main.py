@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from ante_nb.local.engines import Launch
+from ante_nb.local.engine import Launch
 from ante_nb.local.http_probe import get_json
 from ante_nb.local.process import own
 from ante_nb.local.server_engines import STARTERS

@@ -13,7 +13,8 @@ import pytest
 from local_files import gguf
 
 from ante_nb.errors import LocalEngineError
-from ante_nb.local import capabilities, engines, shared
+from ante_nb.local import capabilities, shared
+from ante_nb.local import engine as engines
 from ante_nb.local.checks import doctor
 from ante_nb.local.diagnose import explain, telling_line
 from ante_nb.local.options import Options
