@@ -141,7 +141,8 @@ def _wait(server: RunningServer, deadline: float) -> None:
         try:
             if isinstance(left.get("child"), list):
                 terminate(*left["child"], hard=True)
-            server.file.unlink(missing_ok=True)
+            if server.status == "ready":
+                server.file.unlink(missing_ok=True)  # else it tells who still waits for it why it ended
         except OSError:
             pass
 
