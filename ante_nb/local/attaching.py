@@ -54,7 +54,7 @@ def address(target: str | int) -> str:
     Raises:
         ConfigError: it is none.
     """
-    text = str(target).strip().rstrip("/").removesuffix("/v1")
+    text = str(target).strip()
     if text.isdigit():
         text = f"127.0.0.1:{text}"
     url = text if "://" in text else f"http://{text}"
@@ -67,7 +67,7 @@ def address(target: str | int) -> str:
         raise ConfigError(
             f"{str(target)!r} is no address of a server", "Give a port like 8080, or http://127.0.0.1:8080."
         )
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def configured(chosen: Options, env: Mapping[str, str]) -> str | None:
