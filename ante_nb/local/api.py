@@ -2,16 +2,14 @@
 
 Everything here blocks (the disk, at most loopback and, for :func:`get`, the network) and may be called from
 any thread; where a loop runs, use :func:`start_async` and :func:`get_async`. All values are plain frozen
-dataclasses. ``settings`` is the package's settings, a mapping or loaded ``Options``; without it only the
-environment and ``ANTE_HOME`` count.
+dataclasses. ``settings`` is the package's settings, a mapping or loaded ``Options``; without it those of
+``settings.json`` are read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from ante_nb.local import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from ante_nb.local.attaching import FoundServer
     from ante_nb.local.control import RunningServer
     from ante_nb.local.listing import EngineInfo, ModelInfo
+    from ante_nb.local.options import Options
     from ante_nb.local.shared import LocalServer
 
 T = TypeVar("T")
@@ -46,6 +45,16 @@ def _say_nothing(line: str) -> None:
     pass
 
 
+def _options(settings: Any = None, env: Mapping[str, str] | None = None) -> Options:
+    from ante_nb.local import options
+
+    if settings is None:
+        from ante_nb.settings import load_settings
+
+        settings = load_settings(env=env)
+    return options.load(settings, env)
+
+
 def engines(
     *, settings: Any = None, env: Mapping[str, str] | None = None, check: bool = False
 ) -> list[EngineInfo]:
@@ -58,7 +67,7 @@ def engines(
     """
     from ante_nb.local import listing
 
-    return listing.engines(options.load(settings, env), env, check=check)
+    return listing.engines(_options(settings, env), env, check=check)
 
 
 def models(
@@ -73,14 +82,14 @@ def models(
     """
     from ante_nb.local import listing
 
-    return listing.models(options.load(settings, env), env, context=context)
+    return listing.models(_options(settings, env), env, context=context)
 
 
 def servers(*, settings: Any = None) -> list[RunningServer]:
     """The servers that this package started, in whatever kernel, and that run now. Asks nobody."""
     from ante_nb.local.control import running_servers
 
-    return running_servers(options.load(settings).home)
+    return running_servers(_options(settings).home)
 
 
 def scan(ports: Iterable[int] | None = None, *, settings: Any = None) -> list[FoundServer]:
@@ -110,12 +119,15 @@ def use(
         LocalEngineError: there is no such model, it is damaged or cut off, or it cannot fit.
         ConfigError: the file cannot be written.
     """
-    from ante_nb.local import listing, preferences
+    from ante_nb.local import discovery, listing, preferences
 
-    chosen = options.load(settings, env)
-    found = listing.model(chosen, str(model), env, context=context or None)
-    preferences.remember(chosen.home, found.id, found.path, context=context)
-    return replace(found, default=True)
+    chosen = _options(settings, env)
+    info = listing.model(chosen, str(model), env, context=context or None)
+    found = discovery.find_models(chosen.home, env, chosen.model_directories)
+    preferences.remember(
+        chosen.home, discovery.choose(str(model), found, labels=chosen.labels), context=context
+    )
+    return replace(info, default=True)
 
 
 def start(
@@ -155,7 +167,7 @@ async def start_async(
 
     from ante_nb.local.shared import acquire
 
-    chosen = await asyncio.to_thread(options.load, settings, env)
+    chosen = await asyncio.to_thread(_options, settings, env)
     if context:
         chosen = replace(chosen, context=context)
     return await acquire(str(model) if model else None, settings=chosen, progress=progress, env=env)
@@ -169,7 +181,7 @@ def stop(which: str | None = None, *, force: bool = False, settings: Any = None)
     """
     from ante_nb.local.control import stop_servers
 
-    return stop_servers(which, home=options.load(settings).home, force=force)
+    return stop_servers(which, home=_options(settings).home, force=force)
 
 
 def attach(target: str | int, *, key: str | None = None) -> FoundServer:
@@ -230,7 +242,7 @@ async def get_async(
     from ante_nb.local import listing
     from ante_nb.local.download import fetch
 
-    chosen = await asyncio.to_thread(options.load, settings)
+    chosen = await asyncio.to_thread(_options, settings)
     path = await fetch(what, home=chosen.home, revision=revision, sha256=sha256, progress=progress)
     return await asyncio.to_thread(listing.model, chosen, str(path), refuse=False)
 
@@ -244,7 +256,7 @@ def remove(which: str | Path, *, settings: Any = None) -> Removed:
     """
     from ante_nb.local import removing
 
-    return Removed(*removing.remove(options.load(settings), str(which)))
+    return Removed(*removing.remove(_options(settings), str(which)))
 
 
 def log(which: str | None = None, *, lines: int = 40, settings: Any = None) -> ServerLog:
@@ -255,7 +267,7 @@ def log(which: str | None = None, *, lines: int = 40, settings: Any = None) -> S
     """
     from ante_nb.local.control import server_log
 
-    path, said = server_log(which, home=options.load(settings).home, lines=lines)
+    path, said = server_log(which, home=_options(settings).home, lines=lines)
     return ServerLog(path, tuple(said))
 
 

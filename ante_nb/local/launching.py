@@ -18,7 +18,7 @@ from ante_nb.errors import LocalEngineError
 from ante_nb.local import discovery, memory, options
 from ante_nb.local import engine as engines
 from ante_nb.local.diagnose import explain
-from ante_nb.local.gguf import read_header
+from ante_nb.local.gguf import read_header, read_model
 from ante_nb.local.process import detached, machine, resident, start_time, terminate
 from ante_nb.local.state import (
     STOPPED,
@@ -93,10 +93,10 @@ def prepare(chosen: options.Options, wanted: str | None, env: Mapping[str, str])
     """
     engine = engines.detect(chosen, env)
     models = discovery.find_models(chosen.home, env, chosen.model_directories)
-    model = discovery.choose(wanted, models, default=chosen.model, labels=chosen.labels)
-    if not model.complete:
-        raise LocalEngineError(f"{model.id} lacks some of its parts", "Download the missing files.")
-    path = model.path.resolve()
+    model = discovery.choose(
+        wanted, models, default=chosen.model, last=chosen.last_model, labels=chosen.labels
+    )
+    path = model.loaded
     context = chosen.context or chosen.preferred(model.id, "context_window", int)
     try:
         info = path.stat()
@@ -105,7 +105,7 @@ def prepare(chosen: options.Options, wanted: str | None, env: Mapping[str, str])
         raise
     # The context that fits depends on what runs already, so only one that was asked for tells servers apart.
     identity = [
-        str(path), info.st_size, info.st_mtime_ns, context or "auto", machine(),
+        str(path), info.st_size, info.st_mtime_ns, context or f"auto {chosen.context_cap}", machine(),
         engine.name, engine.version, chosen.gpu_layers, chosen.threads, chosen.extra_args,
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
@@ -174,13 +174,13 @@ def _look(file: Path) -> Begun | None:
 
 def _spawn(prepared: Prepared, file: Path) -> Begun:
     chosen, model = prepared.options, prepared.model
-    header = read_header(prepared.path)
-    if not header.tensors:
-        raise LocalEngineError(f"{model.id} holds a vocabulary and no model", "Choose another file.")
-    size = max(model.size, header.size)
+    header = read_model(prepared.path)
+    size = header.size + model.mmproj_size
     free = memory.available_memory() if chosen.memory_check else None
     try:
-        plan = memory.plan(header, model.id, wanted=prepared.wanted, available=free, size=size)
+        plan = memory.plan(
+            header, model.id, wanted=prepared.wanted, available=free, size=size, cap=chosen.context_cap
+        )
     except LocalEngineError as error:
         raise _with_others(error, chosen.home, prepared.env) from None
     cache = min(2 * header.kv_bytes_per_token * plan.context, (free or 4 << 30) // 8)
@@ -199,7 +199,7 @@ def _spawn(prepared: Prepared, file: Path) -> Begun:
         start_timeout=chosen.start_timeout,
         state=str(file),
         extra_args=(*map(str, preferred), *chosen.extra_args),
-        mmproj=_mmproj(model.path),
+        mmproj=str(model.mmproj) if model.mmproj else None,
     )
     log = os.open(file.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -254,17 +254,6 @@ def _with_others(error: LocalEngineError, home: Path, env: Mapping[str, str]) ->
         return error
     hint = f"`%ante local stop` ends what runs now: {', '.join(words)}. {error.hint or ''}"
     return LocalEngineError(error.message, hint.strip())
-
-
-def _mmproj(model: Path) -> str | None:
-    """The image encoder beside the model, where it can only be this model's."""
-    try:
-        names = sorted(path for path in model.parent.glob("*.gguf"))
-    except OSError:
-        return None
-    encoders = [path for path in names if "mmproj" in path.name.lower()]
-    shards = {discovery.shardless(path.stem) for path in names if path not in encoders}
-    return str(encoders[0]) if len(encoders) == 1 and len(shards) == 1 else None
 
 
 async def ready(prepared: Prepared, begun: Begun, progress: Callable[[str], None]) -> dict[str, Any]:

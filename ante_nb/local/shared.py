@@ -17,10 +17,10 @@ from ante_nb.errors import LocalEngineError
 from ante_nb.local import capabilities as caps
 from ante_nb.local import engine as engines
 from ante_nb.local import options
+from ante_nb.local.control import running, stop_all
 from ante_nb.local.http_probe import get_json
 from ante_nb.local.launching import GoneError, begin, kill, prepare, ready
 from ante_nb.local.process import is_same
-from ante_nb.local.control import running, stop_all
 from ante_nb.local.state import Leases, is_alive
 from ante_nb.providers.spec import Secret
 
