@@ -74,12 +74,13 @@ class LocalProvider:
         self._notify = notify
         self._link: _Link | None = None
         self._greeted = False
+        self._restarted = ""
         self._told: set[str] = set()
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         """The events of one model call; the last one is ``Done``. ``Notice("local", ...)`` tells of a start.
 
-        A server that dies meanwhile is started again, once.
+        A server that dies meanwhile is started again, once in a turn.
 
         Raises:
             LocalEngineError: no engine, no model, or it cannot run.
@@ -113,6 +114,8 @@ class LocalProvider:
                     raise
                 if alive:
                     continue  # llama.cpp closes a connection that was idle; the phases try nothing again
+                if not self._may_restart(request):
+                    raise
                 await self._drop()
                 if shown:
                     yield Retract(request.step_id)
@@ -133,7 +136,7 @@ class LocalProvider:
                     async with contextlib.aclosing(self._events(link, request)) as events:
                         return [event async for event in events if isinstance(event, Done)][-1]
             except _DIED:
-                if last or await asyncio.to_thread(link.server.alive):
+                if last or await asyncio.to_thread(link.server.alive) or not self._may_restart(request):
                     raise
                 await self._drop()
         raise AssertionError("unreachable")
@@ -275,6 +278,13 @@ class LocalProvider:
             _contexts[given.model.id] = _contexts[server.model_id] = context
         kind = native.LlamaProvider if server.capabilities.completion else Provider
         return _Link(server, self.choice, kind(self.choice, sleep=pause), TwoPhase(server, idle=idle))
+
+    def _may_restart(self, request: Request) -> bool:
+        """Whether the turn has a start left: what ends its server twice would do so at every step."""
+        if request.turn_id and request.turn_id == self._restarted:
+            return False
+        self._restarted = request.turn_id
+        return True
 
     def _linked(self) -> _Link:
         assert self._link is not None

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from local_files import gguf
 
-from ante_nb.errors import LocalEngineError
+from ante_nb.errors import LocalEngineError, NetworkError, StreamInterruptedError
 from ante_nb.local import launching, shared
+from ante_nb.local.control import running_servers, server_log, stop_servers
 from ante_nb.local.options import Options
 from ante_nb.local.process import is_same, own, resident, start_time
-from ante_nb.local.control import running_servers, server_log, stop_servers
+from ante_nb.local.provider import LocalProvider
 from ante_nb.local.state import (
     STOPPED,
     Leases,
@@ -35,6 +36,8 @@ from ante_nb.local.state import (
     writable_directory,
     write_state,
 )
+from ante_nb.messages import Message
+from ante_nb.providers.spec import Choice, ModelSpec, ProviderSpec, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -59,15 +62,31 @@ while load.exists():
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         key = self.headers["Authorization"] == "Bearer " + os.environ["LLAMA_API_KEY"]
-        body = {{"/health": {{}}, "/v1/models": {{"data": [{{"id": value("--alias")}}]}}, "/slots": [],
-                "/props": {{"default_generation_settings": {{"n_ctx": int(value("--ctx-size"))}},
-                           "chat_template_caps": {{"supports_tools": True}}}}}}.get(self.path)
+        body = {{"/health": {{}}, "/v1/models": {{"data": [{{"id": value("--alias")}}]}}, "/slots": []}}.get(self.path)
         status = 404 if body is None else 200 if key or self.path == "/health" else 401
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.path.endswith("/chat/completions"):
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        crash = folder / "crash"
+        if crash.exists():
+            crash.unlink()
+            os.kill(os.getpid(), 11)
+        chunks = [{{"choices": [{{"index": 0, "delta": {{"content": "Paris"}}}}]}},
+                  {{"choices": [{{"index": 0, "delta": {{}}, "finish_reason": "stop"}}]}}]
+        data = "".join("data: " + json.dumps(chunk) + "\\n\\n" for chunk in chunks) + "data: [DONE]\\n\\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data.encode())
     def log_message(self, *_):
         pass
 ThreadingHTTPServer(("127.0.0.1", int(value("--port"))), Handler).serve_forever()
@@ -487,6 +506,32 @@ async def test_a_start_that_nobody_waits_for_any_more(place: Place) -> None:
         await task
     Leases(file).release()
     await until(lambda: not is_same(state["pid"], state["start"]))
+
+
+# ------------------------------------------------------------------------------------------------ crashes
+
+
+async def test_a_crash_is_made_good_once_in_a_turn(place: Place) -> None:
+    spec = ProviderSpec("local", "Local", "OpenAiCompatible")
+    local = LocalProvider(Choice(spec, ModelSpec(""), ""), place.options())
+
+    async def answer(turn: str) -> str:
+        request = Request((Message.user("What is the capital of France?"),), turn_id=turn, step_id="step")
+        return [event async for event in local.stream(request)][-1].message.text
+
+    try:
+        assert await answer("turn_1") == "Paris" and place.starts == 1
+        (place.folder / "crash").touch()
+        assert await answer("turn_1") == "Paris" and place.starts == 2
+        (place.folder / "crash").touch()
+        with pytest.raises((NetworkError, StreamInterruptedError)):
+            await answer("turn_1")
+        assert place.starts == 2
+        assert await answer("turn_2") == "Paris" and place.starts == 3
+        (place.folder / "crash").touch()
+        assert await answer("turn_2") == "Paris" and place.starts == 4
+    finally:
+        await local.aclose()
 
 
 # ---------------------------------------------------------------------------------------------- progress
