@@ -61,6 +61,7 @@ def address(target: str | int) -> str:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and ("://" in text or parts.port is not None)  # a word alone is rather a model's name
     except ValueError:
         good = False
     if not good or parts.username or parts.query or any(char.isspace() for char in url):

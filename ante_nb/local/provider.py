@@ -100,7 +100,9 @@ class LocalProvider:
                     told = self._events(link, request)
                     if link.server.capabilities.completion:
                         told = watched_slots(told, link.server)
-                    watched = progress.watched(told, progress.reading(request))
+                    waits = await asyncio.to_thread(link.server.waited_for)
+                    line = progress.WAITING if waits else progress.reading(request)
+                    watched = progress.watched(told, line)
                     async with contextlib.aclosing(watched) as events:
                         async for event in events:
                             shown = not isinstance(event, Retract) and (

@@ -37,6 +37,7 @@ def local(state: KernelState, rest: str) -> None:
         _options(words, "--scan", what="%ante local")
         _overview(state)
         if "--scan" in words:
+            say()
             _scan(state)
         return
     name, others = words[0].lower(), words[1:]
@@ -151,7 +152,6 @@ def _scan(state: KernelState) -> None:
     from ante_nb import local as room
     from ante_nb.local.attaching import PORTS
 
-    say()
     say(f"looking at ports {PORTS[0]} to {PORTS[-1]} of this machine ...")
     found = room.scan(settings=state.runtime.settings())
     _found(found)
@@ -305,7 +305,7 @@ def _log(state: KernelState, words: list[str]) -> None:
     rest = _options(words, what="%ante local log", most=1)
     log = room.log(rest[0] if rest else None, settings=state.runtime.settings())
     say(str(log.path))
-    for line in log.lines:
+    for line in log.lines or ("(the engine has said nothing)",):
         say(f"  {line}")
 
 

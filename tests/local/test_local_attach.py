@@ -90,6 +90,8 @@ def test_addresses(target: str | int, url: str) -> None:
         "99999",
         "0",
         "ftp://a",
+        "smollm2",
+        "not/a/port",
         "http://",
         "http://u:p@host:1",
         "a b",
