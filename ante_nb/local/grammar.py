@@ -20,7 +20,11 @@ _KEPT = frozenset({"type", "required", "enum", "const", "minItems"})
 _FORMATS = frozenset({"date", "time", "date-time", "uuid"})  # known to all of the engines
 _MOST_REPEATS = 100  # llama.cpp refuses grammars with great numbers of repetitions
 _MOST_DEPTH = 24
-_UNROLLED = 2  # how often a type may hold itself before anything goes
+_MOST_NODES = 2000
+_UNROLLED = 2  # how often a type may hold itself
+_SIMPLE = ["string", "number", "boolean", "null"]
+_ANYTHING = ["object", "array", "string", "number", "boolean", "null"]
+"""For ``{}``, which llama.cpp takes for an object, and llama-cpp-python in ``items`` for a mistake."""
 
 
 def call_schema(tools: Iterable[ToolSpec], *, strict: bool = True) -> dict[str, Any]:
@@ -33,7 +37,9 @@ def call_schema(tools: Iterable[ToolSpec], *, strict: bool = True) -> dict[str, 
             "type": "object",
             "properties": {
                 "name": {"const": tool.name},
-                "arguments": followable(tool.parameters) if strict else {"type": "object"},
+                "arguments": {**followable(tool.parameters), "type": "object"}
+                if strict
+                else {"type": "object"},
             },
             "required": ["name", "arguments"],
             "additionalProperties": False,
@@ -49,56 +55,75 @@ def followable(schema: dict[str, Any]) -> dict[str, Any]:
     """``schema`` reduced to what every engine's grammar follows, its references put in place.
 
     Annotations and text patterns go, ``oneOf`` becomes ``anyOf``, ``allOf`` of objects one object. A type
-    that holds itself is unrolled twice; deeper down anything goes. Objects take no other properties
-    than the named ones, unless the schema says which.
+    that may hold itself is unrolled and then ends, for a small model would go on until its token limit.
+    Objects take no other properties than the named ones, unless the schema says which.
     """
-    out = _reduced(schema, schema, (), 0)
-    return out if isinstance(out, dict) else {}
+    return _Reducer(schema).reduced(schema) or {"type": _ANYTHING}
 
 
-def _reduced(schema: Any, root: dict[str, Any], inside: tuple[str, ...], depth: int) -> Any:
-    if not isinstance(schema, dict):
-        return schema if isinstance(schema, bool) and schema is False else {}
-    if depth > _MOST_DEPTH:
-        return {}
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        target = _at(root, reference)
-        if target is None or inside.count(reference) >= _UNROLLED:
-            return {}
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        return _reduced({**target, **rest}, root, (*inside, reference), depth + 1)
-    if isinstance(schema.get("allOf"), list):
-        schema = _merged(schema, root)
+class _Reducer:
+    def __init__(self, root: dict[str, Any]) -> None:
+        self._root = root
+        self._left = _MOST_NODES
 
-    def inner(value: Any) -> Any:
-        return _reduced(value, root, inside, depth + 1)
+    def reduced(self, schema: Any, inside: tuple[str, ...] = (), depth: int = 0) -> dict[str, Any] | None:
+        """The schema in few words; ``None`` where nothing more may come."""
+        self._left -= 1
+        if depth > _MOST_DEPTH or self._left < 0:
+            return None
+        if not isinstance(schema, dict):
+            return {"type": _ANYTHING}
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            target = _at(self._root, reference)
+            if target is None:
+                return {"type": _ANYTHING}
+            if inside.count(reference) >= _UNROLLED:
+                return None
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            return self.reduced({**target, **rest}, (*inside, reference), depth + 1)
+        if isinstance(schema.get("allOf"), list):
+            schema = _merged(schema, self._root)
 
-    out: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT}
-    choices = schema.get("anyOf", schema.get("oneOf"))
-    if isinstance(choices, list):
-        out["anyOf"] = [inner(choice) for choice in choices]
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        out["properties"] = {name: inner(value) for name, value in properties.items()}
-        out.setdefault("type", "object")
-    if "items" in schema:
-        out["items"] = inner(schema["items"])
-    if isinstance(schema.get("prefixItems"), list):  # a tuple
-        out["prefixItems"] = [inner(item) for item in schema["prefixItems"]]
-    _bounds(schema, out)
-    extra = schema.get("additionalProperties")
-    if isinstance(extra, dict):
-        out["additionalProperties"] = inner(extra)
-    elif out.get("properties"):
-        out["additionalProperties"] = False
-    if isinstance(out.get("required"), list):
-        known = out.get("properties", {})
-        # A required name without a schema of its own is an error to llama.cpp's converter.
-        out["required"] = [name for name in out["required"] if name in known]
-        if not out["required"]:
-            del out["required"]
-    return out
+        def inner(value: Any) -> dict[str, Any] | None:
+            return self.reduced(value, inside, depth + 1)
+
+        out: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT}
+        _bounds(schema, out)
+        choices = schema.get("anyOf", schema.get("oneOf"))
+        if isinstance(choices, list):
+            out["anyOf"] = [choice for choice in map(inner, choices) if choice] or [{"type": _SIMPLE}]
+        if isinstance(schema.get("properties"), dict):
+            _properties(out, {name: inner(value) for name, value in schema["properties"].items()})
+        if "items" in schema:
+            items = inner(schema["items"])
+            if items is None and not out.get("minItems"):
+                return {"enum": [[]]}
+            out["items"] = items or {"type": _SIMPLE}
+        if isinstance(schema.get("prefixItems"), list):  # a tuple
+            out["prefixItems"] = [inner(item) or {"type": _SIMPLE} for item in schema["prefixItems"]]
+        extra = schema.get("additionalProperties")
+        if isinstance(extra, dict):
+            out["additionalProperties"] = inner(extra) or False
+        elif out.get("properties"):
+            out["additionalProperties"] = False
+        if isinstance(out.get("required"), list):
+            known = out.get("properties", {})
+            # A required name without a schema of its own is an error to llama.cpp's converter.
+            out["required"] = [name for name in out["required"] if name in known]
+            if not out["required"]:
+                del out["required"]
+        return out or {"type": _ANYTHING}
+
+
+def _properties(out: dict[str, Any], reduced: dict[str, dict[str, Any] | None]) -> None:
+    """Those that may come; one that is required and may not is left to anything that ends by itself."""
+    required = out.get("required")
+    required = required if isinstance(required, list) else []
+    out["properties"] = {
+        name: value or {"type": _SIMPLE} for name, value in reduced.items() if value or name in required
+    }
+    out.setdefault("type", "object")
 
 
 def _bounds(schema: dict[str, Any], out: dict[str, Any]) -> None:

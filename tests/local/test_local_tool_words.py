@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ante_nb.envelope import envelope
-from ante_nb.local.spoken import CallText, Spoken
 from ante_nb.local.grammar import call_schema
+from ante_nb.local.spoken import CallText, Spoken
 from ante_nb.local.thinking import THINK
 from ante_nb.local.tool_prompt import chat, system_text
 from ante_nb.messages import Message, Text, TextDelta, Thinking, ThinkingDelta, ToolCall, ToolResult, tag
