@@ -208,6 +208,8 @@ def get(
     *,
     revision: str | None = None,
     sha256: str | None = None,
+    encoder: bool = True,
+    name: str | None = None,
     settings: Any = None,
     progress: Callable[[str], None] = _say_nothing,
 ) -> ModelInfo:
@@ -218,6 +220,8 @@ def get(
             verified model; or the http(s) address of a ``.gguf`` file.
         revision: branch, tag or commit of the repository.
         sha256: what an address's file must have as its checksum.
+        encoder: whether the repository's image encoder comes with it, where it has one.
+        name: also put it into ``verified_models.json`` under this name, where Ante lists it too.
         settings: see above.
         progress: called with a line now and then, in another thread.
 
@@ -225,7 +229,17 @@ def get(
         LocalEngineError: a library is missing, there is no such file or no right to it, the disk is too
             small, it arrived damaged, or the network failed (the next call goes on from there).
     """
-    return _run(get_async(what, revision=revision, sha256=sha256, settings=settings, progress=progress))
+    return _run(
+        get_async(
+            what,
+            revision=revision,
+            sha256=sha256,
+            encoder=encoder,
+            name=name,
+            settings=settings,
+            progress=progress,
+        )
+    )
 
 
 async def get_async(
@@ -233,18 +247,35 @@ async def get_async(
     *,
     revision: str | None = None,
     sha256: str | None = None,
+    encoder: bool = True,
+    name: str | None = None,
     settings: Any = None,
     progress: Callable[[str], None] = _say_nothing,
 ) -> ModelInfo:
     """:func:`get` where a loop runs; cancelling it ends the download at once."""
     import asyncio
 
-    from ante_nb.local import listing
-    from ante_nb.local.download import fetch
+    from ante_nb.local import listing, verified
+    from ante_nb.local.download import fetch, source
 
     chosen = await asyncio.to_thread(_options, settings)
-    path = await fetch(what, home=chosen.home, revision=revision, sha256=sha256, progress=progress)
-    return await asyncio.to_thread(listing.model, chosen, str(path), refuse=False)
+    path = await fetch(
+        what, home=chosen.home, revision=revision, sha256=sha256, encoder=encoder, progress=progress
+    )
+    info = await asyncio.to_thread(listing.model, chosen, str(path), refuse=False)
+    if name:
+        repo = (await asyncio.to_thread(source, what, chosen.home, revision)).repo
+        row = verified.VerifiedModel(
+            name,
+            path.name,
+            repo,
+            info.trained_context,
+            max(1, info.size // 1_000_000),
+            info.kv_bytes_per_token,
+            info.vision,
+        )
+        await asyncio.to_thread(verified.add, chosen.home, row)
+    return info
 
 
 def remove(which: str | Path, *, settings: Any = None) -> Removed:

@@ -26,6 +26,11 @@ failures: dict[str, LocalEngineError] = {}
 MODULES = {"xllamacpp": "xllamacpp", "llama_cpp": "llama-cpp-python"}
 """The Python engines, in their order: import name -> distribution."""
 
+_OURS = frozenset(
+    ["--host", "--port", "--api-key", "--api-key-file", "--api-prefix", "--path", "--ssl-key-file", "--ssl-cert-file",
+     "--tools", "--agent", "--ui-mcp-proxy", "--webui-mcp-proxy", "--media-path", "-m", "--model", "-a", "--alias"]
+)  # fmt: skip
+"""Options of llama-server that would open it to others, or lose it."""
 NEEDED = {
     "xllamacpp": ("xllamacpp",),
     "llama_cpp": ("llama_cpp", "llama_cpp.server.app", "uvicorn"),  # its server is an extra
@@ -69,6 +74,15 @@ class Launch:
     state: str
     extra_args: tuple[str, ...] = ()
     mmproj: str | None = None
+
+    def __post_init__(self) -> None:
+        for word in self.extra_args:
+            if word.partition("=")[0] in _OURS:
+                raise LocalEngineError(
+                    f"extra_args hold {word.partition('=')[0]}, which is not to be set",
+                    "The server listens on this machine alone, with a key: remove it from the settings or from "
+                    "offline-config.json.",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

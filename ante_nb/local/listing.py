@@ -45,8 +45,8 @@ class EngineInfo:
 class ModelInfo:
     """A model on this machine.
 
-    ``size`` and ``memory`` are bytes, ``memory`` an estimate for ``context`` tokens; ``free`` is what the
-    machine has. ``problem`` is empty where it can be started, else one line with numbers. ``mmproj`` is the
+    ``size`` and ``memory`` are bytes, ``memory`` an estimate for ``context`` tokens, of which each takes
+    ``kv_bytes_per_token``; ``free`` is what the machine has. ``problem`` is empty where it can be started, else one line with numbers. ``mmproj`` is the
     image encoder beside it. ``source`` says which program's store it lies in; ``own`` whether
     :func:`ante_nb.local.remove` may delete it. Fields that the file does not tell are ``None`` or empty.
     """
@@ -64,6 +64,7 @@ class ModelInfo:
     trained_context: int | None = None
     context: int | None = None
     memory: int | None = None
+    kv_bytes_per_token: int | None = None
     free: int | None = None
     problem: str = ""
     mmproj: Path | None = None
@@ -258,6 +259,7 @@ def _info(
         trained_context=header.context_length,
         context=plan.context,
         memory=plan.need,
+        kv_bytes_per_token=header.kv_bytes_per_token,
         problem=problem,
     )
 

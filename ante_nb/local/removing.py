@@ -94,7 +94,11 @@ def _tidy(folder: Path, names: set[str], store: Path) -> None:
     """Takes away what a download keeps beside its files, and a folder that is empty then."""
     notes = folder / ".cache" / "huggingface" / "download"
     for name in names:
-        for path in [*notes.glob(f"{_literal(name)}.*"), *folder.glob(f"{_literal(name)}.part*")]:
+        for path in [
+            *notes.glob(f"{_literal(name)}.*"),
+            *folder.glob(f"{_literal(name)}.part*"),
+            folder / f".{name}.lock",
+        ]:
             try:
                 path.unlink()
             except OSError:
