@@ -11,7 +11,7 @@ from ante_nb.local import engine as engines
 from ante_nb.local.gguf import read_model
 from ante_nb.local.http_probe import get_json
 from ante_nb.local.shared import running
-from ante_nb.local.state import run_directory
+from ante_nb.local.state import places, writable_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +107,9 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
 
 def _directory(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     try:
-        return [(True, f"state directory: {run_directory(chosen.home)}", "")]
+        directory = writable_directory(chosen.home, env)
+        first = places(chosen.home, env)[0]
+        instead = "" if directory == first else f" ({first} cannot be written)"
+        return [(True, f"state directory: {directory}{instead}", "")]
     except OSError as error:
         return [(False, f"state directory: {error}", "Check who owns ANTE_HOME.")]

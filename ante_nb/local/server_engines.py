@@ -110,7 +110,7 @@ def start_llama_server(launch: Launch, key: str) -> Running:
         command,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "LLAMA_API_KEY": key},
-        preexec_fn=_die_with_parent,
+        preexec_fn=_dying_with_parent(),
     )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + launch.start_timeout
@@ -169,12 +169,15 @@ def _free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        import ctypes
-        import signal
+def _dying_with_parent() -> Callable[[], object] | None:
+    """What the child does before it becomes the program; nothing is imported there, after the fork."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+    import signal
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
+    library = ctypes.CDLL(None)
+    return lambda: library.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
 
 
 STARTERS: dict[str, Callable[[Launch, str], Running]] = {

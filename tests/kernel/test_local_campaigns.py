@@ -23,6 +23,8 @@ from support.kernel import Kernel
 from support.local_kernels import demo_model, memory_of, servers, until, use_model, who_maps
 
 from ante_nb.local import stop_all
+from ante_nb.local.control import running_servers
+from ante_nb.local.state import Leases, all_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,34 +61,34 @@ def test_killed_at_random_moments(base: Path, tmp_path: Path) -> None:
     times: list[float] = []
     with Kernel(cwd=tmp_path) as kernel:
         ready(kernel)
-        first = kernel.run(PROMPT, timeout=180)
-        assert first.status == "ok", first.text
-        length = max(1.0, first.seconds)
+        lengths = {kind: max(0.5, kernel.run(PROMPT, timeout=180).seconds) for kind in ("cold", "warm")}
         for number in range(rounds(4, 100)):
             name = random.choice(sorted(SIGNALS))
-            if number % 4 == 1 and servers(base):  # a turn that has to start a server
+            kind = "cold" if number % 4 == 1 else "warm"
+            if kind == "cold":
                 asyncio.run(stop_all(base))
-            delay = random.uniform(0, length)
+            else:
+                started = kernel.run("%ante reset\n%ante local start", timeout=150)
+                assert started.status == "ok", started.text
             killed: list[str] = []
+            delay = random.uniform(0, lengths[kind])
             killer = threading.Thread(target=kill, args=(base, delay, SIGNALS[name], killed))
             killer.start()
             outcome = kernel.run(PROMPT, timeout=150)
             killer.join()
             assert kernel.alive and outcome.done
             what = killed[0] if killed else "nothing to kill"
-            count[f"{name}: {what}"] += 1
-            count[outcome.status] += 1
+            count[f"{name} while {what}: {outcome.status}"] += 1
             times.append(outcome.seconds * 1000)
             check = kernel.run("print(turn.status, precious == list(range(7)), type(turn.error).__name__)")
             assert check.status == "ok", check.text
             status, kept, error = check.stdout.split()
             assert kept == "True"
             if outcome.status == "ok":
-                assert (status, error) == ("completed", "NoneType")
-                count["Paris"] += "Paris" in outcome.text
+                assert (status, error) == ("completed", "NoneType") and "Paris" in outcome.text, outcome.text
             else:
                 lines = outcome.error.strip().splitlines()
-                assert status == "failed" and what == "starting", (outcome.error, what)
+                assert status == "failed" and what == "loading", (outcome.error, what)
                 assert len(lines) == 1 and any(words in lines[0] for words in READABLE), lines
         # And afterwards everything is as it should be.
         last = kernel.run(PROMPT, timeout=150)
@@ -109,12 +111,14 @@ def kill(base: Path, delay: float, number: signal.Signals, killed: list[str]) ->
     time.sleep(delay)
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        for state in servers(base):
+        for file, state in all_states(base):
+            busy = Leases(file).sweep(remove=False).busy
             try:
                 os.kill(state["pid"], number)
             except ProcessLookupError:
                 continue
-            killed.append(state["status"])
+            loads = state["status"] == "starting"
+            killed.append("loading" if loads else "answering" if busy else "waiting")
             return
         time.sleep(0.01)
 
@@ -167,8 +171,6 @@ def test_many_kernels_one_server(isolated_home: Path, model: Path, tmp_path: Pat
         assert len(seen) == 1, "one server for all"
         assert max(map(len, mapped)) == 1 and set().union(*mapped) == seen, "no other process has the model"
         (state,) = servers(base)
-        from ante_nb.local.control import running_servers
-
         (row,) = running_servers(base)
         assert row.kernels == number and row.pid == state["pid"]
     # The last kernel has gone, and nobody told the server.

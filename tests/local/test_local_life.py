@@ -225,6 +225,19 @@ def test_start_words() -> None:
         assert word.endswith(f"-{boot}"), "the same ticks after another boot are another process"
 
 
+def test_start_words_by_ps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: no /proc."""
+    if shutil.which("ps") is None:
+        pytest.skip("there is no ps here")
+    monkeypatch.setattr("ante_nb.local.process._PROC", False)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    word = start_time(child.pid)
+    assert word and "." not in word and " " not in word and is_same(child.pid, word)
+    assert resident(child.pid) is None
+    child.communicate()
+    assert start_time(child.pid) is None
+
+
 def test_tidy(tmp_path: Path) -> None:
     pid, start = own()
     write_state(tmp_path / "alive.json", {"pid": pid, "start": start})
