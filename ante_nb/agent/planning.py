@@ -62,6 +62,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         tools[answer.name] = answer
     permissions = _permissions(runtime, mode, options, settings)
     tool_choice = _tool_choice(options.tool_choice, tools)
+    if answer is not None and len(tools) == 1 and choice.provider.id == "local":
+        tool_choice = answer.name  # nothing else to do: a grammar gives the value at the first call
 
     session = runtime.session
     parent, key = session.parent_for(cell, append=options.append)

@@ -98,9 +98,9 @@ class LocalProvider:
                     for notice in news:
                         yield notice
                     told = self._events(link, request)
-                    if link.server.capabilities.completion:
-                        told = watched_slots(told, link.server)
                     waits = await asyncio.to_thread(link.server.waited_for)
+                    if link.server.capabilities.completion and not waits:
+                        told = watched_slots(told, link.server)
                     line = progress.WAITING if waits else progress.reading(request)
                     watched = progress.watched(told, line)
                     async with contextlib.aclosing(watched) as events:
