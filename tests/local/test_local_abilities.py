@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 from support.llama_server import MARKER, LlamaServer
 
 from ante_nb import errors as e
+from ante_nb.agent.planning import _limits
 from ante_nb.local import reading
 from ante_nb.local.capabilities import Capabilities
 from ante_nb.local.options import Options
@@ -339,3 +341,17 @@ async def test_complete_takes_the_same_ways(at: Any) -> None:
                 request = Request((Message.user("q"),), tools=given, tool_choice=choice)
                 done = await local.complete(request)
                 assert done.message.text == words and bool(done.message.tool_calls) == (words == "")
+
+
+@pytest.mark.parametrize(("context", "size"), [(1024, 1_500), (8_192, 3_072), (32_768, 8_000)])
+async def test_results_of_tools_are_as_small_as_the_servers_context(at: Any, context: int, size: int) -> None:
+    """Known only once the server was asked; until then as for 8,192 tokens."""
+    with LlamaServer("Yes.", context=context) as server:
+        async with at(server) as local:
+            unknown = replace(local.choice, model=ModelSpec("never-started"))
+            assert _limits(unknown).result_chars == 3_072
+            await asked(local, "q")
+            limits = _limits(local._given)
+    assert limits.result_chars == size and limits.read_lines == size // 25
+    other = replace(local._given, provider=replace(local._given.provider, id="openai"))
+    assert _limits(other).result_chars == 30_000
