@@ -308,7 +308,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     An interrupt cancels it and waits for its end.
     """
     import asyncio
-    from concurrent.futures import Future
+    from concurrent.futures import Future, wait
     from threading import Thread
 
     done: Future[T] = Future()
@@ -328,6 +328,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     thread = Thread(target=body, name="ante-local", daemon=True)
     thread.start()
     try:
+        while not done.done():
+            wait([done], 0.2)  # Windows cannot interrupt a wait without an end
         return done.result()
     except KeyboardInterrupt:
         if not done.done():
