@@ -99,7 +99,10 @@ async def called(provider: Provider, request: Request) -> AsyncGenerator[StreamE
                 if not calls and (said > _PROSE or isinstance(event, Done)):
                     raise NoCallError("the model called no tool")
                 yield event
-    except e.ToolsRejectedError as problem:
+    except e.InvalidRequestError as problem:
+        # Servers that know no tools, or no tool by name (LM Studio takes the three words alone).
+        if said or calls or isinstance(problem, e.ContextOverflowError | e.RequestTooLargeError):
+            raise
         raise NoCallError(problem.message) from None
 
 
