@@ -363,9 +363,7 @@ def _named(choice: Choice, settings: Settings) -> Choice:
     if attaching.configured(chosen, os.environ):
         return choice  # the server says what it runs
     models = discovery.find_models(chosen.home, os.environ, chosen.model_directories)
-    model = discovery.choose(
-        None, models, default=chosen.model, last=chosen.last_model, labels=chosen.labels
-    )
+    model = discovery.choose(None, models, default=chosen.model, last=chosen.last_model, labels=chosen.labels)
     source = settings.source if chosen.model else "first model found"
     return replace(
         choice, model=replace(choice.model, id=model.id), sources={**choice.sources, "model": source}
