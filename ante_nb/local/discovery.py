@@ -6,17 +6,18 @@ import difflib
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ante_nb import paths
 from ante_nb.errors import LocalEngineError
+from ante_nb.local import preferences
 from ante_nb.local.gguf import SHARD, looks_usable, parts, read_header, read_model
 from ante_nb.local.model_files import QUANT, LocalModel, folder, scan, shardless, size_of
 from ante_nb.local.stores import DEMO_INSTALL, DEMO_PACKAGE, models_in, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["DEMO_INSTALL", "DEMO_PACKAGE", "LocalModel", "choose", "find_models", "places", "shardless"]
 
@@ -81,6 +82,12 @@ def choose(
 
 def _whole(model: LocalModel) -> LocalModel:
     read_model(model.path)  # says what is wrong with it
+    if model.mmproj is None:
+        return model
+    try:
+        read_header(model.mmproj)
+    except LocalEngineError:
+        return replace(model, mmproj=None)  # it costs the images, not the model
     return model
 
 
@@ -111,7 +118,7 @@ def _meant(wanted: str, models: Sequence[LocalModel], labels: Mapping[str, str] 
         raise LocalEngineError(
             "a model has to be downloaded before it is used", f"`%ante local get {wanted}`"
         )
-    path = Path(wanted).expanduser()
+    path = preferences.expanded(wanted)
     if "/" in wanted.rstrip("/") or os.sep in wanted or _exists(path):
         exact = [model for model in models if model.id == wanted]
         exact += [model for model in models if _same(model.path, path)]
@@ -162,10 +169,13 @@ def _ways(wanted: str) -> list[Callable[[str], bool]]:
 
 
 def _from_path(path: Path) -> LocalModel:
-    if not _exists(path) and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", str(path)):
-        raise LocalEngineError(
-            f"no model file {path}", f"If that is a repository on Hugging Face: `%ante local get {path}`"
-        )
+    if not _exists(path):
+        if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", str(path)):
+            raise LocalEngineError(
+                f"no model file {path}", f"If that is a repository on Hugging Face: `%ante local get {path}`"
+            )
+        parts(path)  # a later part is refused as such
+        read_header(path)  # says what is wrong
     if path.is_dir():
         inside = list(scan(path, "path"))
         if len(inside) == 1:
@@ -175,8 +185,6 @@ def _from_path(path: Path) -> LocalModel:
             f"{path} is a directory", f"It holds: {names}; name one." if names else "It holds no .gguf model."
         )
     every = parts(path)
-    if not _exists(path):
-        read_header(path)  # says so
     beside = sorted(
         file for file in path.parent.glob("*") if file.suffix.lower() == ".gguf" and file.is_file()
     )

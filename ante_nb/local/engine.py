@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import LocalEngineError
+from ante_nb.local.preferences import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,7 @@ def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
     env = os.environ if env is None else env
     binary = None
     if options.llama_server:
-        pinned = str(Path(options.llama_server).expanduser())
+        pinned = str(expanded(options.llama_server))
         binary = shutil.which(pinned, path=env.get("PATH"))
         if binary is None:
             raise LocalEngineError(

@@ -220,6 +220,8 @@ def read_header(path: Path) -> Header:
         raise LocalEngineError(
             f"{path.name} is not a usable GGUF model: {error}", "Download it again, or choose another model."
         ) from error
+    except ValueError:  # a null character
+        raise LocalEngineError(f"{str(path)[:200]!r} is no path", "Give the path of a .gguf file.") from None
 
 
 def read_model(path: Path) -> Header:

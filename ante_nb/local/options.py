@@ -79,9 +79,9 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
     binaries = _mapping(llama_cpp.get("binaries"))
     layers = _mapping(llama_cpp.get("server_defaults")).get("gpu_layers")
     directory = offline.get("model_directory")
-    directories = [Path(str(item)).expanduser() for item in _listed(section.get("model_directories"))]
+    directories = [preferences.expanded(str(item)) for item in _listed(section.get("model_directories"))]
     if isinstance(directory, str) and directory:
-        directories.append(Path(directory).expanduser())
+        directories.append(preferences.expanded(directory))
     engine = _text(section, "engine")
     if engine is not None and engine not in ENGINES:
         raise ConfigError(f"local.engine is {engine!r}", f"Use one of {', '.join(ENGINES)}.")
@@ -136,7 +136,7 @@ def _managed(home: Path) -> str | None:
 
 def _present(program: str | None) -> str | None:
     """Ante's pinned program, where it is still there; it falls back to ``PATH`` as well."""
-    return program if program and os.access(Path(program).expanduser(), os.X_OK) else None
+    return program if program and os.access(preferences.expanded(program), os.X_OK) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

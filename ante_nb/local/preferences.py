@@ -109,6 +109,14 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
+def expanded(text: str) -> Path:
+    """``text`` as a path, with ``~`` made a home directory where there is such a one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~somebody, who is not there
+        return Path(text)
+
+
 def key(name: str) -> str:
     """A model's name as keys are compared: without ``.gguf``, in small letters."""
     return name.casefold().removesuffix(".gguf")

@@ -84,7 +84,16 @@ def test_antes_file(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "\ufeff{}", '{"model_preferences": []}', '{"last_model": 5}', "[" * 99999]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "\ufeff{}",
+        '{"model_preferences": []}',
+        '{"last_model": 5, "model_directory": "~nobody-here/x\\u0000"}',
+        "[" * 99999,
+    ],
 )
 def test_damaged_files_cost_nothing(home: Path, text: str) -> None:
     for name in ("offline-config.json", "verified_models.json"):
