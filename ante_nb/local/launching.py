@@ -345,6 +345,8 @@ class _Meter:
 async def kill(state: dict[str, Any]) -> None:
     """Ends a server at once and waits until it is gone, so that nobody takes it for a living one."""
     await asyncio.to_thread(terminate, state["pid"], state["start"], hard=True)
+    if isinstance(state.get("child"), list):
+        await asyncio.to_thread(terminate, *state["child"], hard=True)
     for _ in range(100):
         reap(state["pid"])
         if not await asyncio.to_thread(is_alive, state):

@@ -52,6 +52,7 @@ class LocalServer:
     state: Path | None = field(default=None, repr=False)
     temperature: float | None = None
     demo: bool = False
+    child: tuple[int, str] | None = None
 
     @property
     def root(self) -> str:
@@ -60,7 +61,10 @@ class LocalServer:
 
     def alive(self) -> bool:
         """Whether its process runs; of a server that somebody else runs, nothing is known."""
-        return self.pid is None or is_same(self.pid, self.start)
+        # A program that has crashed is gone before the process that runs it takes note.
+        return self.pid is None or (
+            is_same(self.pid, self.start) and (self.child is None or is_same(*self.child))
+        )
 
     def busy(self) -> AbstractContextManager[None]:
         """Keeps the server from ending while a request runs."""
@@ -147,4 +151,5 @@ def _server(prepared: Prepared, begun: Begun, state: dict[str, Any]) -> LocalSer
         state=begun.file,
         temperature=prepared.options.preferred(prepared.model.id, "temperature", (int, float)),
         demo=prepared.model.demo,
+        child=tuple(state["child"]) if state.get("child") else None,
     )

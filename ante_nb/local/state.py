@@ -172,8 +172,11 @@ def _is(data: dict[str, Any], name: str, kind: type) -> bool:
 
 
 def is_alive(state: dict[str, Any] | None) -> bool:
-    """Whether the process that the state names still runs."""
-    return state is not None and is_same(state.get("pid"), state.get("start"))
+    """Whether the process that the state names still runs, and the program that it runs as a child."""
+    if state is None or not is_same(state.get("pid"), state.get("start")):
+        return False
+    child = state.get("child")
+    return child is None or is_same(*child)
 
 
 def all_states(home: Path, env: Mapping[str, str] | None = None) -> list[tuple[Path, dict[str, Any]]]:

@@ -36,7 +36,7 @@ from ante_nb.local.state import (
     writable_directory,
     write_state,
 )
-from ante_nb.messages import Message
+from ante_nb.messages import Message, Retract, TextDelta
 from ante_nb.providers.spec import Choice, ModelSpec, ProviderSpec, Request
 
 if TYPE_CHECKING:
@@ -76,9 +76,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             return self.end_headers()
         crash = folder / "crash"
+        late = crash.exists() and crash.read_text() == "late"
         if crash.exists():
             crash.unlink()
-            os.kill(os.getpid(), 11)
+            if not late:
+                os.kill(os.getpid(), 9)
         chunks = [{{"choices": [{{"index": 0, "delta": {{"content": "Paris"}}}}]}},
                   {{"choices": [{{"index": 0, "delta": {{}}, "finish_reason": "stop"}}]}}]
         data = "".join("data: " + json.dumps(chunk) + "\\n\\n" for chunk in chunks) + "data: [DONE]\\n\\n"
@@ -86,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        if late:
+            self.wfile.write(data.encode()[:data.index("data: ", 1)])
+            time.sleep(0.2)
+            os.kill(os.getpid(), 9)
         self.wfile.write(data.encode())
     def log_message(self, *_):
         pass
@@ -543,6 +549,15 @@ async def test_a_crash_is_made_good_once_in_a_turn(place: Place) -> None:
         assert await answer("turn_2") == "Paris" and place.starts == 3
         (place.folder / "crash").touch()
         assert await answer("turn_2") == "Paris" and place.starts == 4
+        (place.folder / "crash").write_text("late")
+        request = Request((Message.user("What?"),), turn_id="turn_3", step_id="step")
+        events = [event async for event in local.stream(request)]
+        said = [
+            event.text if isinstance(event, TextDelta) else "-"
+            for event in events
+            if isinstance(event, TextDelta | Retract)
+        ]
+        assert said == ["Paris", "-", "Paris"] and place.starts == 5
     finally:
         await local.aclose()
 
