@@ -24,7 +24,8 @@ class Options:
     ``home`` is ANTE_HOME. ``engine_url`` attaches to a server that runs already (its key in the
     variable that ``engine_key_env`` names). ``model`` is the default one by the settings; ``last_model``
     that which was used last, and only taken where it is still there. ``context`` is asked for by the
-    settings, ``context_cap`` the most that is taken by itself (tokens). ``sleep_idle`` and ``exit_idle``
+    settings, ``context_cap`` the most that is taken by itself (tokens; ``ANTE_OFFLINE_CONTEXT``, which goes
+    before the settings). ``sleep_idle`` and ``exit_idle``
     are seconds without a request after which the model leaves memory and the server ends; 0 means never.
     ``preferences`` are Ante's per-model ones by :func:`ante_nb.local.preferences.key`, ``labels`` maps a
     verified model's name to its file's.
@@ -96,7 +97,7 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
         llama_server=_text(section, "llama_server") or _managed(base) or _present(_text(binaries, "server")),
         model=_text(section, "model"),
         last_model=last if isinstance(last, str) and last else None,
-        context=_number(section, "context", int),
+        context=None if given else _number(section, "context", int),
         context_cap=_context_variable(given) if given else CONTEXT_CAP,
         model_directories=tuple(directories),
         gpu_layers=_default(_number(section, "gpu_layers", int, low=-1), defaults.gpu_layers),
@@ -106,7 +107,7 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
         start_timeout=_default(_number(section, "start_timeout", float), defaults.start_timeout),
         memory_check=section.get("memory_check", True) is not False,
         extra_args=tuple(preferences.arguments(section.get("extra_args"))),
-        preferences=preferences.of_models(offline),
+        preferences=_preferences(offline, contexts=not given),
         labels={row.name: row.filename for row in verified.read(base) if row.filename},
     )
 
@@ -124,6 +125,15 @@ def _section(settings: Any) -> Mapping[str, Any]:
     dump = getattr(found, "model_dump", None)
     values = dump() if callable(dump) else getattr(found, "__dict__", {})
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _preferences(offline: Mapping[str, Any], *, contexts: bool) -> dict[str, dict[str, Any]]:
+    """Ante's preferences; without those of contexts where the environment says something else."""
+    found = preferences.of_models(offline)
+    if not contexts:
+        for row in found.values():
+            row.pop("context_window", None)
+    return found
 
 
 def _managed(home: Path) -> str | None:

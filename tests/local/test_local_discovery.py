@@ -120,7 +120,9 @@ def test_damaged_files_are_no_default(tmp_path: Path) -> None:
     }
     with pytest.raises(LocalEngineError, match=r"a-empty \(damaged\).*cut \(damaged\)"):
         discovery.choose(None, found)
-    with pytest.raises(LocalEngineError, match=f"cut off: {len(GOOD)} bytes expected, {len(GOOD) - 100} there"):
+    with pytest.raises(
+        LocalEngineError, match=f"cut off: {len(GOOD)} bytes expected, {len(GOOD) - 100} there"
+    ):
         discovery.choose("cut", found)
     with pytest.raises(LocalEngineError, match=r"lacks 1 of its 2 parts, first d-part-00002-of-00002\.gguf"):
         discovery.choose("d-part", found)
@@ -187,6 +189,10 @@ def test_options(tmp_path: Path) -> None:
         5.0,
     )
     assert (chosen.context, chosen.context_cap) == (None, 9000)
+    assert chosen.preferred("Old", "context_window", int) is None
+    assert options.load({"context": 5}, {"ANTE_OFFLINE_CONTEXT": "9000"}, tmp_path).context is None
+    chosen = options.load({"local": {"context": 7}}, {}, tmp_path)
+    assert (chosen.context, chosen.context_cap) == (7, options.CONTEXT_CAP)
     assert str(chosen.model_directories[0]) == "/models"
     assert (
         chosen.preferred("Old", "context_window", int) == 4096
