@@ -1,7 +1,7 @@
 """Fetches one file over HTTP into a ``.part`` beside its place, goes on where an earlier try ended, checks it.
 
-Standard library only. huggingface_hub's own download is not used for the bytes: since its release 1.0 line it
-deletes what has come when it fails, so that an interrupted download of many gigabytes would begin anew.
+Standard library only. huggingface_hub's own download is not used for the bytes: its present releases (2.4)
+delete what has come when they fail, so that an interrupted download of many gigabytes would begin anew.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ante_nb import paths
 from ante_nb.errors import LocalEngineError
 from ante_nb.local.preferences import expanded
 
@@ -95,8 +96,11 @@ class Launch:
 
 def available(env: Mapping[str, str] | None = None) -> bool:
     """Whether any engine is installed; imports none."""
+    from ante_nb.local.options import managed
+
     env = os.environ if env is None else env
-    return bool(shutil.which("llama-server", path=env.get("PATH"))) or any(map(_installed, MODULES))
+    program = shutil.which("llama-server", path=env.get("PATH")) or managed(paths.home())
+    return bool(program) or any(map(_installed, MODULES))
 
 
 def _installed(module: str) -> bool:

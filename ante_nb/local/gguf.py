@@ -68,8 +68,9 @@ class _BadHeader(ValueError):
 class Header:
     """What the package needs to know of a model before it starts an engine.
 
-    ``size`` is the file's, or of all parts of a split model (bytes), ``kv_bytes_per_token`` that of an f16
-    KV cache (an upper bound for models with a sliding window or recurrent layers), ``quantization`` as
+    ``size`` is the file's, or of all parts of a split model (bytes), ``kv_bytes_per_token`` what a token of
+    context takes in an f16 KV cache; layers that see the last ``window`` tokens alone take
+    ``window_bytes_per_token`` for those. ``quantization`` is as
     ``Q4_K_M`` or empty, ``kind`` the file's ``general.type`` (``model``, ``mmproj``, ``adapter`` ...),
     ``parts`` how many files the model is split into, ``meta`` all small metadata values by key.
     """
@@ -88,6 +89,8 @@ class Header:
     quantization: str = ""
     kind: str = "model"
     parts: int = 1
+    window: int = 0
+    window_bytes_per_token: int = 0
     meta: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -351,7 +354,16 @@ def _header(size: int, tensors: int, parameters: int, meta: dict[str, Any]) -> H
     kv_heads = meta.get(f"{arch}.attention.head_count_kv", heads)
     key_length = number_of("attention.key_length", embedding // heads if heads else 0)
     value_length = number_of("attention.value_length", key_length)
-    all_heads = sum(kv_heads) if isinstance(kv_heads, list) else int(kv_heads) * layers
+    per_head = 2 * (key_length + value_length)
+    heads_of = kv_heads if isinstance(kv_heads, list) else [int(kv_heads)] * layers
+    interval = number_of("full_attention_interval", 1)  # the layers between are recurrent: no cache
+    if interval > 1 and not isinstance(kv_heads, list):
+        heads_of = heads_of[: layers // interval]
+    window = number_of("attention.sliding_window")
+    slides = (
+        _sliding(arch, len(heads_of), meta.get(f"{arch}.attention.sliding_window_pattern")) if window else []
+    )
+    sliding = sum(heads for heads, short in zip(heads_of, slides, strict=False) if short)
     words = meta.get("tokenizer.ggml.tokens")
     template = meta.get("tokenizer.chat_template")
     text = {
@@ -369,13 +381,27 @@ def _header(size: int, tensors: int, parameters: int, meta: dict[str, Any]) -> H
         parameters=parameters,
         quantization=_FILE_TYPES.get(file_type, "") if isinstance(file_type, int) else "",
         kind=text.get("type") or "model",
-        kv_bytes_per_token=2 * all_heads * (key_length + value_length),
+        kv_bytes_per_token=(sum(heads_of) - sliding) * per_head,
+        window=window if sliding else 0,
+        window_bytes_per_token=sliding * per_head,
         vocabulary=words["array"] if isinstance(words, dict) else len(words or ()),
         embedding=embedding,
         chat_template=template if isinstance(template, str) else None,
         tensors=tensors,
         meta=meta,
     )
+
+
+# Every how manieth layer sees all of the context, where the file does not say it (llama.cpp's llama-model.cpp).
+_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "cohere2": 4}
+
+
+def _sliding(arch: str, layers: int, pattern: Any) -> list[bool]:
+    """For each layer, whether it sees a window of the context alone; none where that is not known."""
+    if isinstance(pattern, list):
+        return [item is True for item in pattern[:layers]]
+    every = pattern if type(pattern) is int and pattern > 1 else _PATTERNS.get(arch)
+    return [(layer + 1) % every != 0 for layer in range(layers)] if every else []
 
 
 def _word(value: Any) -> str:

@@ -32,7 +32,8 @@ class Plan:
 def estimate(header: Header, context: int, size: int | None = None) -> int:
     """Bytes that weights, an f16 KV cache for ``context`` tokens and the compute buffers take."""
     compute = _BATCH * (header.vocabulary * 4 + header.embedding * 40)
-    return (size or header.size) + header.kv_bytes_per_token * context + compute + _FIXED
+    short = header.window_bytes_per_token * min(context, header.window + _BATCH)
+    return (size or header.size) + header.kv_bytes_per_token * context + short + compute + _FIXED
 
 
 def plan(

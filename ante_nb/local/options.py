@@ -94,7 +94,7 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
         engine_url=(_text(section, "engine_url") or "").rstrip("/") or None,
         engine_key_env=_text(section, "engine_key_env") or defaults.engine_key_env,
         engine=engine,
-        llama_server=_text(section, "llama_server") or _managed(base) or _present(_text(binaries, "server")),
+        llama_server=_text(section, "llama_server") or managed(base) or _present(_text(binaries, "server")),
         model=_text(section, "model"),
         last_model=last if isinstance(last, str) and last else None,
         context=None if given else _number(section, "context", int),
@@ -136,7 +136,7 @@ def _preferences(offline: Mapping[str, Any], *, contexts: bool) -> dict[str, dic
     return found
 
 
-def _managed(home: Path) -> str | None:
+def managed(home: Path) -> str | None:
     """The llama-server that Ante installed (``ANTE_HOME/llama.cpp/current``)."""
     current = home / "llama.cpp" / "current"
     names = ("llama-server", "llama-server.exe") if os.name == "nt" else ("llama-server",)

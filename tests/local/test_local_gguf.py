@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,7 @@ from local_files import demo_model, gguf, text
 
 from ante_nb.errors import LocalEngineError
 from ante_nb.local.gguf import read_header
+from ante_nb.local.memory import estimate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,36 @@ def test_heads_per_layer(tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     file.write_bytes(gguf(keys={"llama.attention.head_count_kv": [1, 3]}))
     assert read_header(file).kv_bytes_per_token == 2 * (16 + 16) * 4
+
+
+def test_layers_that_do_not_see_all(tmp_path: Path) -> None:
+    """Their cache does not grow with the context: counted in full, models that fit would be refused."""
+    file = tmp_path / "tiny.gguf"
+    one = 2 * (16 + 16) * 2  # bytes of a layer's token
+
+    def seen(arch: str, **keys: Any) -> tuple[int, int, int]:
+        fields = {
+            f"{arch}.block_count": 12,
+            f"{arch}.embedding_length": 64,
+            f"{arch}.attention.head_count": 4,
+        }
+        fields |= {f"{arch}.attention.head_count_kv": 2, "general.architecture": arch}
+        file.write_bytes(gguf(keys=fields | {f"{arch}.{key.replace('__', '.')}": keys[key] for key in keys}))
+        header = read_header(file)
+        return header.kv_bytes_per_token // one, header.window_bytes_per_token // one, header.window
+
+    assert seen("llama") == (12, 0, 0)
+    assert seen("llama", attention__sliding_window=512) == (12, 0, 0), "which layers is not known"
+    assert seen("gemma3", attention__sliding_window=512) == (2, 10, 512)
+    assert seen("gpt-oss", attention__sliding_window=128) == (6, 6, 128)
+    assert seen("new", attention__sliding_window=64, attention__sliding_window_pattern=3) == (4, 8, 64)
+    assert seen("qwen35", full_attention_interval=4) == (3, 0, 0)
+    assert seen("mixed", attention__head_count_kv=[0, 0, 2, 0] * 3) == (3, 0, 0)
+    seen("gemma3", attention__sliding_window=512)
+    header = read_header(file)
+    grown = estimate(header, 30_000) - estimate(header, 10_000)
+    assert grown == 20_000 * 2 * one
+    assert estimate(header, 100) - estimate(header, 0) == 100 * 12 * one
 
 
 BAD = {
