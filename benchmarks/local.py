@@ -45,7 +45,7 @@ from ante_nb.local.http_probe import get_json  # noqa: E402
 from ante_nb.local.options import Options  # noqa: E402
 from ante_nb.local.provider import LocalProvider  # noqa: E402
 from ante_nb.local.tool_prompt import system_text  # noqa: E402
-from ante_nb.messages import Done, Message, Text, TextDelta, ToolCallStart, ToolResult  # noqa: E402
+from ante_nb.messages import Done, Message, Text, TextDelta, ToolResult  # noqa: E402
 from ante_nb.providers.spec import Choice, ModelSpec, ProviderSpec, Request, ToolSpec  # noqa: E402
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ async def long_through_provider(local: LocalProvider, server: psutil.Process) ->
             )
             began, first, done = time.perf_counter(), 0.0, None
             async for event in local.stream(request):
-                if isinstance(event, TextDelta | ToolCallStart) and not first:
+                if isinstance(event, TextDelta) and not first:
                     first = time.perf_counter() - began
                 done = event
             assert isinstance(done, Done) and done.usage is not None
@@ -198,8 +198,9 @@ async def long_through_provider(local: LocalProvider, server: psutil.Process) ->
             out.evaluated += done.usage.input - done.usage.cache_read
             out.prompts += done.usage.input
             history.append(done.message)
-            if choice == "Read":
+            if choice == "none":  # of a call, the first event comes only when its name is known
                 out.first.append(first)
+            else:
                 (call,) = done.message.tool_calls
                 history.append(Message("tool", (ToolResult(call.id, (Text(result_of(turn)),)),)))
         lengths.append(said)
@@ -222,7 +223,7 @@ def long_bare(url: str, key: str | None, server: psutil.Process, lengths: list[l
             messages.append({"role": "user", "content": text})
             body = {"messages": messages, "max_tokens": limit, "temperature": 0}
             answer, first, timings = bare_chat(url, key, body)
-            if at == 0:
+            if at == 1:
                 out.first.append(first)
             out.said += timings.get("predicted_n", limit)
             out.evaluated += timings.get("prompt_n", 0)
@@ -240,14 +241,12 @@ def resent(url: str, turns: tuple[int, ...]) -> list[float]:
         for turn in range(1, until + 1):
             ask = f"Read the file notes_{turn}.txt and tell me what it says."
             messages.append({"role": "user", "content": ask})
+            path = f"notes_{turn}.txt"
+            call = f'<tool_call>\n{{"name": "Read", "arguments": {{"file_path": "{path}"}}}}\n</tool_call>'
+            heard = f"<tool_response>\n{result_of(turn)}\n</tool_response>"
+            messages += [{"role": "assistant", "content": call}, {"role": "user", "content": heard}]
             if turn < until:
-                call = f'<tool_call>\n{{"name": "Read", "arguments": {{"file_path": "notes_{turn}.txt"}}}}\n</tool_call>'
-                heard = f"<tool_response>\n{result_of(turn)}\n</tool_response>"
-                messages += [
-                    {"role": "assistant", "content": call},
-                    {"role": "user", "content": heard},
-                    {"role": "assistant", "content": "The file says numbers, line by line."},
-                ]
+                messages.append({"role": "assistant", "content": "It says numbers, line by line."})
         out.append(bare_chat(url, None, {"messages": messages, "max_tokens": 2, "cache_prompt": False})[1])
     return out
 
@@ -324,7 +323,7 @@ async def measure_long(engine: str, model: Path) -> list[Row]:
             theirs.said / theirs.cpu),
         Row(f"{name}: prompt tokens evaluated, all turns", mine.evaluated, "tokens", "re-sent without reuse",
             mine.prompts),
-        Row(f"{name}: first token of the call", 1e3 * median(mine.first), "ms", "bare engine",
+        Row(f"{name}: first token of the answer", 1e3 * median(mine.first), "ms", "bare engine",
             1e3 * median(theirs.first), p95=1e3 * p95(mine.first), n=LONG),
     ]  # fmt: skip
     if theirs.evaluated:
