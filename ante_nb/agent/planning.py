@@ -62,6 +62,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         tools[answer.name] = answer
     permissions = _permissions(runtime, mode, options, settings)
     tool_choice = _tool_choice(options.tool_choice, tools)
+    if answer is not None and len(tools) == 1 and choice.provider.id == "local":
+        tool_choice = answer.name  # nothing else to do: a grammar gives the value at the first call
 
     session = runtime.session
     parent, key = session.parent_for(cell, append=options.append)
@@ -166,10 +168,19 @@ def _tool_choice(wanted: str | None, tools: dict[str, Any]) -> str:
 
 
 def _limits(choice: Choice) -> Any:
-    """Result sizes that fit the model: a small context cannot take 30,000 characters at once."""
+    """Result sizes that fit the model: a small context cannot take 30,000 characters at once.
+
+    On this machine a result also costs the time to read it, about a second for every 500 characters of
+    a small model on a CPU.
+    """
     from ante_nb.agent.tools.base import Limits
 
-    context = choice.model.context_limit or (8192 if choice.provider.id == "local" else None)
-    return (
-        Limits(result_chars=3_000, read_lines=120) if context is not None and context <= 16_384 else Limits()
-    )
+    context = choice.model.context_limit
+    if choice.provider.id != "local":
+        small = context is not None and context <= 16_384
+        return Limits(result_chars=3_000, read_lines=120) if small else Limits()
+    from ante_nb.local.provider import known_context
+
+    context = context or known_context(choice.model.id) or 8_192
+    size = min(8_000, max(1_500, context * 3 // 8))
+    return Limits(result_chars=size, read_lines=size // 25, line_chars=500)

@@ -317,7 +317,10 @@ def _overrides(layer: TurnOptions | Choices | None) -> Overrides | None:
 def _local_ready() -> bool:
     """Whether an engine and a model for ``local`` are there."""
     from ante_nb.local import engine_available, find_models
+    from ante_nb.local.attaching import PORT_VARIABLE, attached
 
+    if attached() or os.environ.get(PORT_VARIABLE, "").strip():
+        return True
     return engine_available() and any(not model.flaw for model in find_models())
 
 
@@ -329,11 +332,13 @@ def _named(choice: Choice, settings: Settings) -> Choice:
     """
     if choice.provider.id != "local" or choice.model.id or choice.base_url:
         return choice
-    from ante_nb.local import discovery, options
+    from ante_nb.local import attaching, discovery, options
 
     chosen = options.load(settings, os.environ)
+    if attaching.configured(chosen, os.environ):
+        return choice  # the server says what it runs
     models = discovery.find_models(chosen.home, os.environ, chosen.model_directories)
-    model = discovery.choose(None, models, default=chosen.model, labels=chosen.labels)
+    model = discovery.choose(None, models, default=chosen.model, last=chosen.last_model, labels=chosen.labels)
     source = settings.source if chosen.model else "first model found"
     return replace(
         choice, model=replace(choice.model, id=model.id), sources={**choice.sources, "model": source}

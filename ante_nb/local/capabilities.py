@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ante_nb.local.http_probe import get_json, post_json
+from ante_nb.local.thinking import THINK, Marks, marks_of
 
 _PROBE = "ante_probe_tool"
 _STOPS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<start_of_turn>", "</s>")
@@ -16,8 +17,9 @@ class Capabilities:
     """``tools``: whether ``tools`` of a chat request reach the model and its calls are parsed.
 
     ``completion``: whether the server has llama.cpp's own endpoints, so that calls can be had in two
-    phases where ``tools`` is false. ``context`` is in tokens. ``stops`` are the turn markers of the
-    model's template.
+    phases where ``tools`` is false. ``context`` is what one request may fill, in tokens. ``stops`` are
+    the turn markers of the model's template, ``thinking`` the marks of its thoughts. ``parses``: whether
+    the server takes thinking out of chat answers itself.
     """
 
     tools: bool = True
@@ -26,6 +28,8 @@ class Capabilities:
     vision: bool | None = None
     context: int | None = None
     stops: tuple[str, ...] = ()
+    thinking: tuple[Marks, ...] = (THINK,)
+    parses: bool = True
 
 
 def ask(url: str, key: str | None) -> Capabilities:
@@ -52,7 +56,16 @@ def ask(url: str, key: str | None) -> Capabilities:
         system=caps.get("supports_system_role", True) is not False if isinstance(caps, dict) else True,
         vision=bool(modalities.get("vision")) if isinstance(modalities, dict) else None,
         context=context if isinstance(context, int) and context > 0 else None,
-        stops=tuple(mark for mark in _STOPS if mark in template),
+        stops=_stops(template),
+        thinking=marks_of(template),
+        parses="build_info" in props,  # llama-server's own; other engines parse nothing
+    )
+
+
+def _stops(template: str) -> tuple[str, ...]:
+    # In Harmony, <|end|> closes a thought and not the turn.
+    return tuple(
+        mark for mark in _STOPS if mark in template and (mark != "<|end|>" or "<|channel|>" not in template)
     )
 
 

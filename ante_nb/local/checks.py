@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError
-from ante_nb.local import discovery, engines, memory, options
-from ante_nb.local.gguf import read_header
+from ante_nb.local import discovery, memory, options
+from ante_nb.local import engine as engines
+from ante_nb.local.gguf import read_model
 from ante_nb.local.http_probe import get_json
 from ante_nb.local.shared import running
-from ante_nb.local.state import run_directory
+from ante_nb.local.state import places, writable_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,8 +81,10 @@ def _engine(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
 def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     models = discovery.find_models(chosen.home, env, chosen.model_directories)
     try:
-        model = discovery.choose(None, models, default=chosen.model, labels=chosen.labels)
-        header = read_header(model.path)
+        model = discovery.choose(
+            None, models, default=chosen.model, last=chosen.last_model, labels=chosen.labels
+        )
+        header = read_model(model.path)
     except AnteError as error:
         return [(False, f"model: {error.message}", error.hint or "")]
     words = f"model: {model.id} ({memory.gigabytes(model.size)}, {model.source}), one of {len(models)}"
@@ -92,7 +95,9 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
         checks.append((False, words, "Download them again, or delete them."))
     free = memory.available_memory()
     try:
-        plan = memory.plan(header, model.id, wanted=chosen.context, available=free, size=model.size)
+        wanted = chosen.context or chosen.preferred(model.id, "context_window", int)
+        size = header.size + model.mmproj_size
+        plan = memory.plan(header, model.id, wanted=wanted, available=free, size=size, cap=chosen.context_cap)
     except AnteError as error:
         return [*checks, (False, f"memory: {error.message}", error.hint or "")]
     room = memory.gigabytes(free) if free is not None else "an unknown amount"
@@ -102,6 +107,9 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
 
 def _directory(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     try:
-        return [(True, f"state directory: {run_directory(chosen.home)}", "")]
+        directory = writable_directory(chosen.home, env)
+        first = places(chosen.home, env)[0]
+        instead = "" if directory == first else f" ({first} cannot be written)"
+        return [(True, f"state directory: {directory}{instead}", "")]
     except OSError as error:
         return [(False, f"state directory: {error}", "Check who owns ANTE_HOME.")]

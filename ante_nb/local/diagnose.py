@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ante_nb.errors import LocalEngineError
-from ante_nb.local import engines
+from ante_nb.local import engine as engines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ante_nb.errors import LocalEngineError
+from ante_nb.local.options import CONTEXT_CAP
 
 if TYPE_CHECKING:
     from ante_nb.local.gguf import Header
 
-CONTEXT_CAP = 32_768  # Ante's
 CONTEXT_FLOOR = 2_048
 _BATCH = 512  # tokens per compute batch, llama.cpp's default n_ubatch
 _FIXED = 96 << 20  # the server itself, measured 55 MB asleep, and its small buffers
@@ -32,26 +32,34 @@ class Plan:
 def estimate(header: Header, context: int, size: int | None = None) -> int:
     """Bytes that weights, an f16 KV cache for ``context`` tokens and the compute buffers take."""
     compute = _BATCH * (header.vocabulary * 4 + header.embedding * 40)
-    return (size or header.size) + header.kv_bytes_per_token * context + compute + _FIXED
+    short = header.window_bytes_per_token * min(context, header.window + _BATCH)
+    return (size or header.size) + header.kv_bytes_per_token * context + short + compute + _FIXED
 
 
 def plan(
-    header: Header, name: str, *, wanted: int | None, available: int | None, size: int | None = None
+    header: Header,
+    name: str,
+    *,
+    wanted: int | None,
+    available: int | None,
+    size: int | None = None,
+    cap: int = CONTEXT_CAP,
 ) -> Plan:
-    """The context to use: what was asked for, else min(trained, 32768, what fits).
+    """The context to use: what was asked for, else min(trained, ``cap``, what fits).
 
     Args:
         header: the model's.
         name: how messages call it.
         wanted: tokens that the person asked for.
         available: free memory in bytes, ``None`` where unknown (then nothing is refused).
-        size: bytes of all shards, where the model has several.
+        size: bytes of all that is loaded, where that is more than the header's file.
+        cap: the most context that is taken where none was asked for (tokens).
 
     Raises:
         LocalEngineError: it cannot fit.
     """
     trained = header.context_length
-    context = wanted or min(trained or CONTEXT_CAP, CONTEXT_CAP)
+    context = wanted or min(trained or cap, cap)
     need = estimate(header, context, size)
     if available is None or need <= available:
         return Plan(context, need)
@@ -73,7 +81,7 @@ def available_memory() -> int | None:
     """Bytes that a new process can take without swapping, within the container's limit; or ``None``."""
     system = platform.system()
     if system == "Linux":
-        limits = [_meminfo(), _cgroup()]
+        limits = [_meminfo(), *map(_cgroup, _cgroups())]
         known = [limit for limit in limits if limit is not None]
         return min(known) if known else None
     if system == "Darwin":
@@ -82,7 +90,23 @@ def available_memory() -> int | None:
             return int(done.stdout) * 3 // 4  # what macOS lets the GPU wire of unified memory
         except (OSError, subprocess.SubprocessError, ValueError):
             return None
-    return None
+    return _windows() if system == "Windows" else None
+
+
+def _windows() -> int | None:
+    """``ullAvailPhys`` of GlobalMemoryStatusEx."""
+    import ctypes
+    from typing import Any
+
+    class Status(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_uint32), ("load", ctypes.c_uint32)] + [
+            (name, ctypes.c_uint64) for name in ("total", "free", "pages", "more", "space", "left", "rest")
+        ]
+
+    status = Status()
+    status.length = ctypes.sizeof(status)
+    library: Any = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined,unused-ignore]
+    return int(status.free) if library.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
 def _meminfo() -> int | None:
@@ -95,7 +119,18 @@ def _meminfo() -> int | None:
     return None
 
 
-def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+def _cgroups(root: Path = Path("/sys/fs/cgroup")) -> list[Path]:
+    """This process's cgroup v2 and those around it: each may have a limit. In a container the first is ``root``."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return [root]
+    inside = next((line[3:].strip("/") for line in lines if line.startswith("0::/")), "")
+    path = root / inside if ".." not in inside else root
+    return [root, *(folder for folder in (path, *path.parents) if root in folder.parents)]
+
+
+def _cgroup(root: Path) -> int | None:
     """What is left of a container's limit (cgroup v2; page cache that can be dropped counts as free)."""
     try:
         limit = (root / "memory.max").read_text().strip()

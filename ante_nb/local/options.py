@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any
 
 from ante_nb import paths
 from ante_nb.errors import ConfigError
+from ante_nb.local import preferences, verified
 
 CONTEXT_VARIABLE = "ANTE_OFFLINE_CONTEXT"
+CONTEXT_CAP = 32_768  # Ante's
 ENGINES = ("llama-server", "xllamacpp", "llama_cpp")
 
 
@@ -21,9 +22,13 @@ class Options:
     """Everything that decides which engine runs which model how.
 
     ``home`` is ANTE_HOME. ``engine_url`` attaches to a server that runs already (its key in the
-    variable that ``engine_key_env`` names). ``sleep_idle`` and ``exit_idle`` are seconds without a
-    request after which the model leaves memory and the server ends; 0 means never. ``preferences``
-    are Ante's per-model ones, ``labels`` maps a model's name to its file's (``verified_models.json``).
+    variable that ``engine_key_env`` names). ``model`` is the default one by the settings; ``last_model``
+    that which was used last, and only taken where it is still there. ``context`` is asked for by the
+    settings, ``context_cap`` the most that is taken by itself (tokens; ``ANTE_OFFLINE_CONTEXT``, which goes
+    before the settings). ``sleep_idle`` and ``exit_idle``
+    are seconds without a request after which the model leaves memory and the server ends; 0 means never.
+    ``preferences`` are Ante's per-model ones by :func:`ante_nb.local.preferences.key`, ``labels`` maps a
+    verified model's name to its file's.
     """
 
     home: Path
@@ -32,7 +37,9 @@ class Options:
     engine: str | None = None
     llama_server: str | None = None
     model: str | None = None
+    last_model: str | None = None
     context: int | None = None
+    context_cap: int = CONTEXT_CAP
     model_directories: tuple[Path, ...] = ()
     gpu_layers: int = -1
     threads: int | None = None
@@ -46,8 +53,9 @@ class Options:
 
     def preferred(self, model_id: str, key: str, kind: type | tuple[type, ...]) -> Any:
         """Ante's preference ``key`` for a model, or ``None`` where there is none of that type."""
-        value = self.preferences.get(model_id, {}).get(key)
-        return value if isinstance(value, kind) and not isinstance(value, bool) else None
+        found = self.preferences.get(preferences.key(model_id), self.preferences.get(model_id, {}))
+        value = found.get(key)
+        return value if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) else None
 
 
 def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path | None = None) -> Options:
@@ -67,28 +75,30 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
     env = os.environ if env is None else env
     base = home or paths.home()
     section = _section(settings)
-    offline = _json_object(base / "offline-config.json")
-    binaries = _mapping(_mapping(offline.get("llama_cpp")).get("binaries"))
+    offline = preferences.read(preferences.config_file(base))
+    llama_cpp = _mapping(offline.get("llama_cpp"))
+    binaries = _mapping(llama_cpp.get("binaries"))
+    layers = _mapping(llama_cpp.get("server_defaults")).get("gpu_layers")
     directory = offline.get("model_directory")
-    directories = [Path(str(item)).expanduser() for item in _listed(section.get("model_directories"))]
+    directories = [preferences.expanded(str(item)) for item in _listed(section.get("model_directories"))]
     if isinstance(directory, str) and directory:
-        directories.append(Path(directory).expanduser())
+        directories.append(preferences.expanded(directory))
     engine = _text(section, "engine")
     if engine is not None and engine not in ENGINES:
         raise ConfigError(f"local.engine is {engine!r}", f"Use one of {', '.join(ENGINES)}.")
-    context = _number(section, "context", int)
-    if env.get(CONTEXT_VARIABLE, "").strip():
-        context = _context_variable(env[CONTEXT_VARIABLE])
+    given = env.get(CONTEXT_VARIABLE, "").strip()
     last = offline.get("last_model")
-    defaults = Options(home=base)
+    defaults = Options(home=base, gpu_layers=layers if type(layers) is int and layers >= -1 else -1)
     return Options(
         home=base,
         engine_url=(_text(section, "engine_url") or "").rstrip("/") or None,
         engine_key_env=_text(section, "engine_key_env") or defaults.engine_key_env,
         engine=engine,
-        llama_server=_text(section, "llama_server") or _text(binaries, "server"),
-        model=_text(section, "model") or (last if isinstance(last, str) and last else None),
-        context=context,
+        llama_server=_text(section, "llama_server") or managed(base) or _present(_text(binaries, "server")),
+        model=_text(section, "model"),
+        last_model=last if isinstance(last, str) and last else None,
+        context=None if given else _number(section, "context", int),
+        context_cap=_context_variable(given) if given else CONTEXT_CAP,
         model_directories=tuple(directories),
         gpu_layers=_default(_number(section, "gpu_layers", int, low=-1), defaults.gpu_layers),
         threads=_number(section, "threads", int, low=1),
@@ -96,13 +106,9 @@ def load(settings: Any = None, env: Mapping[str, str] | None = None, home: Path 
         exit_idle=_default(_number(section, "exit_idle", float), defaults.exit_idle),
         start_timeout=_default(_number(section, "start_timeout", float), defaults.start_timeout),
         memory_check=section.get("memory_check", True) is not False,
-        extra_args=tuple(str(item) for item in _listed(section.get("extra_args"))),
-        preferences={
-            str(key): value
-            for key, value in _mapping(offline.get("model_preferences")).items()
-            if isinstance(value, dict)
-        },
-        labels=_labels(base),
+        extra_args=tuple(preferences.arguments(section.get("extra_args"))),
+        preferences=_preferences(offline, contexts=not given),
+        labels={row.name: row.filename for row in verified.read(base) if row.filename},
     )
 
 
@@ -121,22 +127,26 @@ def _section(settings: Any) -> Mapping[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _labels(home: Path) -> dict[str, str]:
-    rows = _json_object(home / "verified_models.json").get("models")
-    return {
-        row["name"]: row["filename"]
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("filename"), str)
-    }
+def _preferences(offline: Mapping[str, Any], *, contexts: bool) -> dict[str, dict[str, Any]]:
+    """Ante's preferences; without those of contexts where the environment says something else."""
+    found = preferences.of_models(offline)
+    if not contexts:
+        for row in found.values():
+            row.pop("context_window", None)
+    return found
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    # Ante's own files: a damaged one costs its preferences, never the turn.
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
+def managed(home: Path) -> str | None:
+    """The llama-server that Ante installed (``ANTE_HOME/llama.cpp/current``)."""
+    current = home / "llama.cpp" / "current"
+    names = ("llama-server", "llama-server.exe") if os.name == "nt" else ("llama-server",)
+    found = (current / folder / name for folder in ("", "bin", "build/bin") for name in names)
+    return next((str(path) for path in found if os.access(path, os.X_OK)), None)
+
+
+def _present(program: str | None) -> str | None:
+    """Ante's pinned program, where it is still there; it falls back to ``PATH`` as well."""
+    return program if program and os.access(preferences.expanded(program), os.X_OK) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

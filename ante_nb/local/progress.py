@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ante_nb.providers.spec import Request
 
 QUIET = 2.0  # seconds
+WAITING = "another kernel's request runs first ..."
 _BYTES_PER_TOKEN = 4  # about; of English text and of code
 
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
-from ante_nb.local import discovery, options, progress, shared
+from ante_nb.local import discovery, native, options, progress, shared, vision
+from ante_nb.local.completion import FRESH
+from ante_nb.local.fitting import fitted
+from ante_nb.local.reading import watched_slots
 from ante_nb.local.twophase import TwoPhase
 from ante_nb.messages import Done, Notice, Retract
+from ante_nb.providers import handover
+from ante_nb.providers.failures import Target
 from ante_nb.providers.provider import Provider
 from ante_nb.providers.spec import AuthSpec, ModelSpec, Request
 
@@ -22,7 +27,13 @@ if TYPE_CHECKING:
 
 _DIED = (e.NetworkError, e.StreamInterruptedError)
 _ENDED = "The local server has ended"
+_contexts: dict[str, int] = {}
 DEMO_NOTE = "this is a 135M demonstration model: it answers, but it is no agent"
+
+
+def known_context(model: str) -> int | None:
+    """The context that the server of ``model`` (an id, as chosen) had when this process last used it."""
+    return _contexts.get(model)
 
 
 @dataclass(slots=True)
@@ -63,11 +74,13 @@ class LocalProvider:
         self._notify = notify
         self._link: _Link | None = None
         self._greeted = False
+        self._restarted = ""
+        self._told: set[str] = set()
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         """The events of one model call; the last one is ``Done``. ``Notice("local", ...)`` tells of a start.
 
-        A server that dies meanwhile is started again, once.
+        A server that dies meanwhile is started again, once in a turn.
 
         Raises:
             LocalEngineError: no engine, no model, or it cannot run.
@@ -81,7 +94,15 @@ class LocalProvider:
             shown = False
             try:
                 with link.server.busy():
-                    watched = progress.watched(self._events(link, request), progress.reading(request))
+                    request, news = await self._fitted(link, request)
+                    for notice in news:
+                        yield notice
+                    told = self._events(link, request)
+                    waits = await asyncio.to_thread(link.server.waited_for)
+                    if link.server.capabilities.completion and not waits:
+                        told = watched_slots(told, link.server)
+                    line = progress.WAITING if waits else progress.reading(request)
+                    watched = progress.watched(told, line)
                     async with contextlib.aclosing(watched) as events:
                         async for event in events:
                             shown = not isinstance(event, Retract) and (
@@ -95,6 +116,8 @@ class LocalProvider:
                     raise
                 if alive:
                     continue  # llama.cpp closes a connection that was idle; the phases try nothing again
+                if not self._may_restart(request):
+                    raise
                 await self._drop()
                 if shown:
                     yield Retract(request.step_id)
@@ -109,12 +132,13 @@ class LocalProvider:
             link = self._linked()
             try:
                 with link.server.busy():
-                    if not self._by_phases(link, request):
+                    request, _ = await self._fitted(link, request)
+                    if not _forced(request) and not self._by_phases(link, request):
                         return await link.provider.complete(request)
                     async with contextlib.aclosing(self._events(link, request)) as events:
                         return [event async for event in events if isinstance(event, Done)][-1]
             except _DIED:
-                if last or await asyncio.to_thread(link.server.alive):
+                if last or await asyncio.to_thread(link.server.alive) or not self._may_restart(request):
                     raise
                 await self._drop()
         raise AssertionError("unreachable")
@@ -144,16 +168,44 @@ class LocalProvider:
     def _events(self, link: _Link, request: Request) -> AsyncGenerator[StreamEvent]:
         if self._by_phases(link, request):
             return link.twophase.stream(request, link.choice.model, link.choice.provider)
+        if _forced(request):
+            return _held_to_a_call(link, request)
         return link.provider.stream(request)
 
     def _by_phases(self, link: _Link, request: Request) -> bool:
-        """Whether this call has to do with tools that the server's own interface would drop."""
+        """Whether this call is beyond the server's own chat interface.
+
+        It would drop tools that the template does not know, not be strict about a call that is forced,
+        and with some engines leave thinking in the text.
+        """
         able = link.server.capabilities
-        if able.tools or not able.completion:
+        if not able.completion:
             return False
-        return bool(request.tools) or any(
-            message.tool_calls or message.tool_results for message in request.messages
+        if _forced(request) or not able.parses:
+            return True
+        return not able.tools and (
+            bool(request.tools)
+            or any(message.tool_calls or message.tool_results for message in request.messages)
         )
+
+    async def _fitted(self, link: _Link, request: Request) -> tuple[Request, list[Notice]]:
+        """The request as the model can take it, and what the person should know of what it lost."""
+        news = []
+        model, able = link.choice.model, link.server.capabilities
+        if able.vision is False:
+            unseen = vision.left_out(request.messages, model.id, starts_here=link.server.state is not None)
+            if unseen and unseen not in self._told:
+                self._told.add(unseen)
+                news.append(Notice("attachment", unseen))
+        if not able.completion or not able.context:
+            return request, news
+
+        async def count(asked: Request) -> int | None:
+            return await _tokens(link, asked)
+
+        limit = request.max_tokens or model.max_tokens
+        request, cut = await fitted(request, context=able.context, limit=limit, model=model.id, count=count)
+        return request, [*news, Notice("compaction", cut)] if cut else news
 
     async def _options(self) -> options.Options:
         chosen = await asyncio.to_thread(options.load, self._settings)
@@ -202,7 +254,10 @@ class LocalProvider:
             if given.model.temperature is not None
             else server.temperature,
         )
-        spec = replace(given.provider, auth=AuthSpec("bearer"), base_url=server.base_url)
+        headers = {**given.provider.http_headers, **(FRESH if server.capabilities.completion else {})}
+        spec = replace(
+            given.provider, auth=AuthSpec("bearer"), base_url=server.base_url, http_headers=headers
+        )
         where = f"{server.engine}, context {context}" if context else server.engine
         sources = {**given.sources, "base_url": where}
         self.choice = replace(
@@ -221,7 +276,17 @@ class LocalProvider:
             await asyncio.sleep(seconds)
 
         idle = model.stream_idle_timeout or spec.stream_idle_timeout
-        return _Link(server, self.choice, Provider(self.choice, sleep=pause), TwoPhase(server, idle=idle))
+        if context:
+            _contexts[given.model.id] = _contexts[server.model_id] = context
+        kind = native.LlamaProvider if server.capabilities.completion else Provider
+        return _Link(server, self.choice, kind(self.choice, sleep=pause), TwoPhase(server, idle=idle))
+
+    def _may_restart(self, request: Request) -> bool:
+        """Whether the turn has a start left: what ends its server twice would do so at every step."""
+        if request.turn_id and request.turn_id == self._restarted:
+            return False
+        self._restarted = request.turn_id
+        return True
 
     def _linked(self) -> _Link:
         assert self._link is not None
@@ -231,6 +296,37 @@ class LocalProvider:
         link, self._link = self._link, None
         if link is not None:
             await link.aclose()
+
+
+def _forced(request: Request) -> bool:
+    return request.tool_choice not in ("auto", "none")
+
+
+async def _held_to_a_call(link: _Link, request: Request) -> AsyncGenerator[StreamEvent]:
+    """A forced call from a server that is not llama.cpp: as it offers, else under a response format."""
+    try:
+        async with contextlib.aclosing(native.called(link.provider, request)) as events:
+            async for event in events:
+                yield event
+        return
+    except native.NoCallError:
+        yield Retract(request.step_id)
+    async with contextlib.aclosing(native.by_format(link.choice, request)) as events:
+        async for event in events:
+            yield event
+
+
+async def _tokens(link: _Link, request: Request) -> int | None:
+    """The length of a request's prompt, asked of the server; ``None`` where it cannot tell."""
+    model, spec = link.choice.model, link.choice.provider
+    messages = handover.adapt(request.messages, spec, model, spec.wire_style)
+    body = link.twophase.template_body(replace(request, messages=messages), model, spec)
+    try:
+        prompt = await link.twophase.completions.prompt(body, Target(spec, model.id, link.server.root))
+        tokens = await link.twophase.completions.count(prompt)
+    except e.ProviderError:
+        return None  # the call itself will say what is wrong
+    return tokens and tokens + vision.TOKENS_EACH * len(vision.sent_images(messages))
 
 
 def _because(problem: e.AnteError) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.local.engine import NEEDED
 from ante_nb.local.http_probe import get_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ante_nb.local.engines import Launch
+    from ante_nb.local.engine import Launch
 
 
 @dataclass(slots=True)
@@ -30,12 +31,13 @@ class Running:
 
 
 def _imported(module: str) -> Any:
-    """The engine's module; a failure is the last line of the log, where ``diagnose`` finds it."""
+    """A module of the engine; a failure is the last line of the log, where ``diagnose`` finds it."""
     try:
         return import_module(module)
     except Exception as error:  # a native module that lacks a library raises OSError or RuntimeError as well
         words = " ".join(str(error).split())
-        print(f"cannot import {module}: {type(error).__name__}: {words}", flush=True)
+        engine = next(name for name, needed in NEEDED.items() if module in needed)
+        print(f"cannot import {engine}: {type(error).__name__}: {words}", flush=True)
         sys.exit(1)
 
 
@@ -68,7 +70,8 @@ def start_xllamacpp(launch: Launch, key: str) -> Running:
 
 def start_llama_cpp(launch: Launch, key: str) -> Running:
     """llama-cpp-python's server, in a thread of this process, with the endpoints it lacks."""
-    _imported("llama_cpp")
+    for module in NEEDED["llama_cpp"]:
+        _imported(module)
     from ante_nb.local.server_llama_cpp import serve
 
     url, alive = serve(launch, key)
@@ -107,7 +110,7 @@ def start_llama_server(launch: Launch, key: str) -> Running:
         command,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "LLAMA_API_KEY": key},
-        preexec_fn=_die_with_parent,
+        preexec_fn=_dying_with_parent(),
     )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + launch.start_timeout
@@ -166,12 +169,15 @@ def _free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        import ctypes
-        import signal
+def _dying_with_parent() -> Callable[[], object] | None:
+    """What the child does before it becomes the program; nothing is imported there, after the fork."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+    import signal
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
+    library = ctypes.CDLL(None)
+    return lambda: library.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, prctl(2)
 
 
 STARTERS: dict[str, Callable[[Launch, str], Running]] = {

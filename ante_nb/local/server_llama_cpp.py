@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-    from ante_nb.local.engines import Launch
+    from ante_nb.local.engine import Launch
 
 
 def serve(launch: Launch, key: str) -> tuple[str, Callable[[], bool]]:

@@ -1,10 +1,11 @@
-"""Splits what a model says into text and ``<think>`` blocks while it says it, and follows a call's JSON."""
+"""Splits what a model says into text and thinking while it says it, and follows a call's JSON."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from ante_nb.local.thinking import THINK, Marks
 from ante_nb.messages import (
     Text,
     TextDelta,
@@ -17,46 +18,81 @@ from ante_nb.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from ante_nb.messages import Part, StreamEvent
 
-_OPEN, _CLOSE = "<think>", "</think>"
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"arguments"\s*:\s*')
 
 
 class Spoken:
     """Feed pieces, get events. ``parts`` are the finished ones, ``index`` the number of the next.
 
+    Models think before they speak: marks further on are what they speak about.
+
     Args:
-        thinking: whether the prompt has opened a ``<think>`` block already (some templates do).
+        opened: the marks of a thought that the prompt has opened already (some templates do).
+        marks: those by which this model thinks.
+
+    Attributes:
+        thinking: whether a thought is open.
     """
 
-    def __init__(self, *, thinking: bool = False) -> None:
-        self.thinking = thinking
+    def __init__(self, *, opened: Marks | None = None, marks: Iterable[Marks] = (THINK,)) -> None:
         self.parts: list[Part] = []
         self.index = 0
+        self._marks = tuple(marks)
+        self._inside = opened
+        self._headings: tuple[str, ...] = ()
         self._text = ""
         self._held = ""
         self._open = False
 
+    @property
+    def thinking(self) -> bool:
+        return self._inside is not None
+
     def feed(self, piece: str) -> Iterator[StreamEvent]:
-        """The events that ``piece`` adds; a possible beginning of a tag is held back."""
+        """The events that ``piece`` adds; a possible beginning of a mark is held back."""
         self._held += piece
-        while True:
-            tag = _CLOSE if self.thinking else _OPEN
-            at = self._held.find(tag)
-            if at >= 0 and (self.thinking or not self._text.strip() + self._held[:at].strip()):
-                # Models think before they speak; a tag further on is what they speak about.
-                yield from self._say(self._held[:at])
-                self._held = self._held[at + len(tag) :]
-                yield from self._end()
-                self.thinking = not self.thinking
-                continue
-            keep = _overlap(self._held, tag)
-            ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-            yield from self._say(ready)
-            return
+        again = True
+        while again and self._held:
+            if self._inside is not None:
+                again = yield from self._think(self._inside)
+            elif self._open:
+                yield from self._say_held(len(self._held))
+            else:
+                again = yield from self._begin()
+
+    def _think(self, marks: Marks) -> Generator[StreamEvent, None, bool]:
+        at = self._held.find(marks.close)
+        yield from self._say_held(at if at >= 0 else len(self._held) - _overlap(self._held, marks.close))
+        if at < 0:
+            return False
+        self._held = self._held[len(marks.close) :]
+        yield from self._end()
+        self._inside, self._headings = None, marks.headings
+        return True
+
+    def _begin(self) -> Generator[StreamEvent, None, bool]:
+        """Nothing of the answer is there yet: it, a thought, or a heading may come."""
+        bare = self._held.lstrip()
+        found = next((marks for marks in self._marks if bare.startswith(marks.open)), None)
+        if found is not None:
+            self._held, self._inside = bare[len(found.open) :], found
+            return True
+        heading = next((words for words in self._headings if bare.startswith(words)), None)
+        if heading is not None:
+            self._held = bare[len(heading) :]
+            return True
+        begun = any(words.startswith(bare) for words in (*(m.open for m in self._marks), *self._headings))
+        if not begun:  # blanks alone begin anything
+            yield from self._say_held(len(self._held))
+        return False
+
+    def _say_held(self, size: int) -> Iterator[StreamEvent]:
+        ready, self._held = self._held[:size], self._held[size:]
+        yield from self._say(ready)
 
     def close(self) -> Iterator[StreamEvent]:
         """What was held back, and the end of the open part."""

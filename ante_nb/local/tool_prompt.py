@@ -1,4 +1,4 @@
-"""Tools in words, for a model whose template knows none: the prompt, the history, the grammar's schema.
+"""Tools in words, for a model whose template knows none: the prompt and the history.
 
 The format is that of the Hermes models (``<tools>``, ``<tool_call>``, ``<tool_response>``), which most
 open models have seen. Everything here is pure and byte-stable: an equal head gives equal bytes, so the
@@ -12,18 +12,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.envelope import unwrap
-from ante_nb.messages import Image, Text, ToolCall, ToolResult
+from ante_nb.local.grammar import followable
+from ante_nb.local.vision import images_of, with_images
+from ante_nb.messages import Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ante_nb.messages import Message
-    from ante_nb.providers.spec import Request, ToolSpec
+    from ante_nb.providers.spec import Request
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
-_KEPT = frozenset(
-    {"type", "properties", "required", "enum", "const", "items", "anyOf", "minItems", "maxItems"}
-)
 # Hermes tags, and the marks that chat templates put between messages (ChatML, Llama, Gemma, Mistral).
 _BREAKING = re.compile(r"</?tool_(?:call|response)|<\|\w+\|?>|</?s>|<(?:start|end)_of_turn>|\[/?INST\]")
 _TOOL_WORDS, _FIELD_WORDS = 200, 90
@@ -49,30 +48,36 @@ def system_text(request: Request) -> str:
     )
 
 
-def chat(request: Request, *, system: bool) -> list[dict[str, str]]:
-    """The conversation as roles and plain text.
+def chat(request: Request, *, system: bool) -> list[dict[str, Any]]:
+    """The conversation as roles and plain text, or text and images where there are any.
 
     Tool results go as the user's words, since a template without tools may refuse the role ``tool``;
     neighbours of one role become one message, since many templates insist on taking turns.
 
     Args:
-        request: its messages already fit the model.
+        request: its messages already fit the model, images as well.
         system: whether the template takes a system prompt; else it opens the first user message.
     """
-    out: list[dict[str, str]] = []
+    out: list[dict[str, Any]] = []
     head = system_text(request)
-    if head and system:
-        out.append({"role": "system", "content": head})
-    elif head:
-        out.append({"role": "user", "content": head})
+    if head:
+        out.append({"role": "system" if system else "user", "content": head})
     for message in request.messages:
         role = "assistant" if message.role == "assistant" else "user"
         text = _spoken(message) if role == "assistant" else "\n".join(_heard(message))
+        content = with_images(text, images_of(message)) if role == "user" else text
         if out and out[-1]["role"] == role:
-            out[-1]["content"] += ("\n\n" if role == "user" else "") + text
+            out[-1]["content"] = _joined(out[-1]["content"], content, "\n\n" if role == "user" else "")
         else:
-            out.append({"role": role, "content": text})
+            out.append({"role": role, "content": content})
     return out
+
+
+def _joined(first: Any, second: Any, between: str) -> Any:
+    if isinstance(first, str) and isinstance(second, str):
+        return first + between + second
+    parts = [[{"type": "text", "text": item}] if isinstance(item, str) else item for item in (first, second)]
+    return [*parts[0], *parts[1]]
 
 
 def call_text(call: ToolCall) -> str:
@@ -97,8 +102,6 @@ def _heard(message: Message) -> Iterable[str]:
     for part in message.parts:
         if isinstance(part, Text):
             yield part.text
-        elif isinstance(part, Image):
-            yield "(an image, which this model cannot see)"
         elif isinstance(part, ToolResult):
             words = _unwrapped(part.text) or "(no output)"
             yield f"<tool_response>\n{'Error: ' if part.is_error else ''}{words}\n</tool_response>"
@@ -112,62 +115,21 @@ def _unwrapped(text: str) -> str:
     return _BREAKING.sub(lambda found: found[0][0] + " " + found[0][1:], unwrap(text))
 
 
-def call_schema(tools: Iterable[ToolSpec], *, strict: bool = True) -> dict[str, Any]:
-    """The JSON schema of one call of any of ``tools``, as the server's grammar needs it.
-
-    Annotations and text patterns go: no engine needs them, and one it cannot compile is either an
-    error or, worse, silently no grammar at all (llguidance). With ``strict`` false the arguments may be
-    any object, for a server that refuses the whole.
-    """
-    rows = [
-        {
-            "type": "object",
-            "properties": {
-                "name": {"const": tool.name},
-                "arguments": _bare(tool.parameters) if strict else {"type": "object"},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for tool in tools
-    ]
-    # llguidance: no free white space, in which a small model can lose itself until the token limit.
-    guidance = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", ", "lenient": True}
-    return {"x-guidance": guidance, **(rows[0] if len(rows) == 1 else {"anyOf": rows})}
-
-
-def _bare(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    out: dict[str, Any] = {}
-    source = {**schema, "anyOf": schema["oneOf"]} if "oneOf" in schema and "anyOf" not in schema else schema
-    for key, value in source.items():
-        if key not in _KEPT:
-            continue
-        if key == "properties" and isinstance(value, dict):
-            out[key] = {name: _bare(item) for name, item in value.items()}
-        elif key == "anyOf" and isinstance(value, list):
-            out[key] = [_bare(item) for item in value]
-        else:
-            out[key] = _bare(value)
-    if out.get("type") == "object" and out.get("properties"):
-        extra = schema.get("additionalProperties")
-        out["additionalProperties"] = _bare(extra) if isinstance(extra, dict) else False
-    return out
-
-
 def _described(schema: Any) -> Any:
-    out = _bare(schema)
-    if isinstance(out, dict):
-        out.pop("additionalProperties", None)
-        words = schema.get("description")
-        if isinstance(words, str) and words:
-            out["description"] = _first_words(words, _FIELD_WORDS)
-        if isinstance(out.get("properties"), dict):
-            source = schema["properties"]
-            out["properties"] = {name: _described(source[name]) for name in out["properties"]}
-        if isinstance(out.get("items"), dict):
-            out["items"] = _described(schema["items"])
+    """The schema of the arguments in few words: what the grammar follows, and what each field is for."""
+    return _with_words(followable(schema), schema)
+
+
+def _with_words(out: Any, source: Any) -> Any:
+    if not isinstance(out, dict) or not isinstance(source, dict):
+        return out
+    out.pop("additionalProperties", None)
+    words = source.get("description")
+    if isinstance(words, str) and words:
+        out["description"] = _first_words(words, _FIELD_WORDS)
+    for name, value in out.get("properties", {}).items():
+        _with_words(value, source.get("properties", {}).get(name))
+    _with_words(out.get("items"), source.get("items"))
     return out
 
 

@@ -3,8 +3,11 @@
 Phase one streams the answer until the model writes ``<tool_call>``; there the server stops. Phase two
 continues the same prompt (its evaluated part is kept by the server) under the JSON schema of the
 tools, so that what comes can be parsed. It runs on two of llama.cpp's endpoints, ``/apply-template`` and
-``/completion`` (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md). The
-server's own ``tools`` are no way: without support in the template they are silently dropped.
+``/completion`` (:mod:`ante_nb.local.completion`). The server's own ``tools`` are no way: without support
+in the template they are silently dropped.
+
+A call that is forced has no first phase. That is of use for templates with tools as well, if their calls
+have the same form: the server's ``tool_choice: required`` lets small models talk all the same.
 """
 
 from __future__ import annotations
@@ -12,15 +15,20 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import errors as e
+from ante_nb.local.completion import Completions, Piece
+from ante_nb.local.grammar import call_schema
 from ante_nb.local.spoken import CallText, Spoken
-from ante_nb.local.tool_prompt import CLOSE, OPEN, call_schema, chat
+from ante_nb.local.thinking import opened_by, template_fields
+from ante_nb.local.tool_prompt import CLOSE, OPEN, chat
+from ante_nb.local.vision import sent_images
 from ante_nb.messages import (
     Done,
     Message,
+    Notice,
     ToolCall,
     ToolCallDelta,
     ToolCallEnd,
@@ -30,9 +38,8 @@ from ante_nb.messages import (
     tag,
 )
 from ante_nb.providers import handover
-from ante_nb.providers.failures import Target, classify, parse_body
-from ante_nb.providers.transports.http import HttpClient
-from ante_nb.providers.transports.http_sse import WHOLE, HttpSse, interrupted
+from ante_nb.providers.failures import Target
+from ante_nb.providers.wires.openai_chat import wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,22 +52,12 @@ _MAX_CALLS = 8
 _NEXT_CALL_TOKENS = 12  # enough for a line break and the tag
 
 
-@dataclass(slots=True)
-class _Piece:
-    """How a completion ended."""
-
-    stop: str = ""
-    word: str = ""
-    evaluated: int = 0
-    cached: int = 0
-    said: int = 0
-
-
 class _Answer:
     """One answer as it grows over the phases."""
 
-    def __init__(self, prompt: str, spoken: Spoken) -> None:
+    def __init__(self, prompt: str, spoken: Spoken, images: tuple[str, ...] = ()) -> None:
         self.prompt = prompt
+        self.images = images
         self.said = ""
         self.spoken = spoken
         self.calls: list[ToolCall] = []
@@ -71,7 +68,7 @@ class _Answer:
     def parts(self) -> tuple[Part, ...]:
         return (*self.spoken.partial(), *self.calls)
 
-    def count(self, piece: _Piece) -> None:
+    def count(self, piece: Piece) -> None:
         """Adds a completion: the prompt counts once, each token said once."""
         if not self.usage.input:
             self.usage = Usage(input=piece.evaluated + piece.cached, cache_read=piece.cached)
@@ -88,14 +85,21 @@ class TwoPhase:
 
     def __init__(self, server: LocalServer, *, idle: float = 300.0) -> None:
         self._server = server
-        self._client = HttpClient(server.root)
-        self._idle = idle
-        key = server.key
-        self._headers = {"authorization": f"Bearer {key.value}"} if key else {}
+        self.completions = Completions(server, idle=idle)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self.completions.aclose()
+
+    def template_body(self, request: Request, model: ModelSpec, provider: ProviderSpec) -> dict[str, Any]:
+        """What ``/apply-template`` gets: the conversation with the tools in words, or as the template
+        itself lists them where it can. The messages must fit the model already."""
+        off = request.tool_choice not in ("auto", "none")
+        fields = template_fields(request, model, off=off)
+        if not self._server.capabilities.tools:
+            return {"messages": chat(request, system=self._server.capabilities.system), **fields}
+        whole = wire.encode(replace(request, tool_choice="auto"), model, provider, stream=False)
+        return {**{key: whole[key] for key in ("messages", "tools") if key in whole}, **fields}
 
     async def stream(
         self, request: Request, model: ModelSpec, provider: ProviderSpec
@@ -110,8 +114,10 @@ class TwoPhase:
         target = Target(provider, model.id, self._server.root)
         messages = handover.adapt(request.messages, provider, model, provider.wire_style)
         request = replace(request, messages=messages)
-        prompt = await self._prompt(request, target)
-        answer = _Answer(prompt, Spoken(thinking=prompt.rstrip().endswith("<think>")))
+        prompt = await self.completions.prompt(self.template_body(request, model, provider), target)
+        marks = self._server.capabilities.thinking
+        spoken = Spoken(opened=opened_by(prompt, marks), marks=marks)
+        answer = _Answer(prompt, spoken, sent_images(messages))
         try:
             async for event in self._phases(answer, request, model, target):
                 yield event
@@ -150,7 +156,10 @@ class TwoPhase:
             if answer.limited or not callable_ or not answer.said.endswith(OPEN):
                 return
         else:
-            answer.said = OPEN
+            opened = opened_by(answer.prompt, self._server.capabilities.thinking)
+            if opened is not None:  # a template that thinks whatever it is told: the thought ends here
+                answer.said, answer.spoken = f"\n{opened.close}\n\n", Spoken()
+            answer.said += OPEN
         while True:
             async with contextlib.aclosing(self._call(answer, request, wanted, model, target)) as events:
                 async for event in events:
@@ -165,10 +174,13 @@ class TwoPhase:
         limit = request.max_tokens or model.max_tokens
         while True:
             left = limit - answer.usage.output if limit else -1
-            body = self._body(answer.prompt + answer.said, model, tokens=left, tag=callable_)
-            piece = _Piece()
-            async with contextlib.aclosing(self._complete(body, target, piece)) as texts:
+            body = self._body(answer, model, tokens=left, tag=callable_)
+            piece = Piece()
+            async with contextlib.aclosing(self.completions.texts(body, target, piece)) as texts:
                 async for text in texts:
+                    if isinstance(text, Notice):
+                        yield text
+                        continue
                     answer.said += text
                     for event in answer.spoken.feed(text):
                         yield event
@@ -193,7 +205,7 @@ class TwoPhase:
         """Phase two: one call, from its opening tag."""
         context = self._server.context or 8192
         limit = request.max_tokens or max(256, min(4096, context // 8))
-        body = self._body(f"{answer.prompt}{answer.said}\n", model, tokens=limit, tag=False)
+        body = self._body(answer, model, tokens=limit, tag=False, more="\n")
         if model.temperature is None:
             body["temperature"] = 0  # arguments are no place for chance
         body["json_schema"] = call_schema(tools)
@@ -201,13 +213,16 @@ class TwoPhase:
             answer.spoken.index + len(answer.calls),
             f"call_{secrets.token_hex(6)}",
             CallText(),
-            _Piece(),
+            Piece(),
         )
         while True:
             began = False
             try:
-                async with contextlib.aclosing(self._complete(body, target, piece)) as texts:
+                async with contextlib.aclosing(self.completions.texts(body, target, piece)) as texts:
                     async for said in texts:
+                        if isinstance(said, Notice):
+                            yield said
+                            continue
                         known = text.name is not None
                         arguments = text.feed(said)
                         if text.name is not None and not known:
@@ -237,11 +252,11 @@ class TwoPhase:
             return False
         if any((call.name, call.arguments) == (calls[-1].name, calls[-1].arguments) for call in calls[:-1]):
             return False  # a small model that repeats itself would do so until the limit
-        body = self._body(answer.prompt + answer.said, model, tokens=_NEXT_CALL_TOKENS, tag=True)
-        piece, said = _Piece(), ""
-        async with contextlib.aclosing(self._complete(body, target, piece)) as texts:
+        body = self._body(answer, model, tokens=_NEXT_CALL_TOKENS, tag=True)
+        piece, said = Piece(), ""
+        async with contextlib.aclosing(self.completions.texts(body, target, piece)) as texts:
             async for text in texts:
-                said += text
+                said += text if isinstance(text, str) else ""
                 if said.strip():
                     return False  # words after a call are guesses about its result
         answer.count(piece)
@@ -250,74 +265,12 @@ class TwoPhase:
         answer.said += f"\n{OPEN}"  # as the history will have it
         return True
 
-    # ------------------------------------------------------------------------------------- the server
-
-    def _body(self, prompt: str, model: ModelSpec, *, tokens: int, tag: bool) -> dict[str, Any]:
-        stops = [*self._server.capabilities.stops, *model.stop_sequences]
-        body: dict[str, Any] = {
-            "prompt": prompt,
-            "n_predict": tokens,
-            "stop": [OPEN, *stops] if tag else stops,
-            "stream": True,
-            "cache_prompt": True,
-        }
-        for name in ("temperature", "top_p", "top_k"):
-            if getattr(model, name) is not None:
-                body[name] = getattr(model, name)
-        return body
-
-    async def _prompt(self, request: Request, target: Target) -> str:
-        """The conversation through the model's template, rendered by the server."""
-        url = f"{self._server.root}/apply-template"
-        body = {"messages": chat(request, system=self._server.capabilities.system)}
-        status, headers, data = await self._client.request(
-            "POST", url, headers=self._headers, body=body, idle=self._idle
-        )
-        answer = parse_body(data)
-        prompt = answer.get("prompt") if isinstance(answer, dict) else None
-        if status != 200:
-            raise classify(target, status, headers, data)
-        if not isinstance(prompt, str):
-            raise e.MalformedResponseError(f"{target.name} gave no prompt", "Update the engine.")
-        return prompt
-
-    async def _complete(self, body: dict[str, Any], target: Target, piece: _Piece) -> AsyncGenerator[str]:
-        """The text of one completion; fills ``piece`` at its end."""
-        source = HttpSse(
-            self._client,
-            target,
-            f"{self._server.root}/completion",
-            headers=self._headers,
-            body=body,
-            idle=self._idle,
-        )
-        async with contextlib.aclosing(source.events()) as events:
-            async for event in events:
-                data = event.data
-                if not isinstance(data, dict):
-                    continue
-                if data.get("error"):
-                    raise classify(target, None, {}, data)
-                if isinstance(data.get("content"), str) and data["content"]:
-                    yield data["content"]
-                if data.get("stop") is True or event.name == WHOLE:
-                    _finish(piece, data)
-                    await source.drain()
-                    return
-        raise interrupted(target, "the connection closed")
-
-
-def _finish(piece: _Piece, data: dict[str, Any]) -> None:
-    timings = data.get("timings") if isinstance(data.get("timings"), dict) else {}
-    piece.stop, piece.word = str(data.get("stop_type", "")), str(data.get("stopping_word", ""))
-    if timings:
-        piece.evaluated, piece.cached = int(timings.get("prompt_n", 0)), int(timings.get("cache_n", 0))
-        piece.said = int(timings.get("predicted_n", 0))
-    else:
-        piece.evaluated, piece.said = (
-            int(data.get("tokens_evaluated", 0)),
-            int(data.get("tokens_predicted", 0)),
-        )
+    def _body(
+        self, answer: _Answer, model: ModelSpec, *, tokens: int, tag: bool, more: str = ""
+    ) -> dict[str, Any]:
+        prompt = f"{answer.prompt}{answer.said}{more}"
+        stops = (OPEN,) if tag else ()
+        return self.completions.body(prompt, model, tokens=tokens, stops=stops, images=answer.images)
 
 
 def _parsed(ident: str, text: CallText, tools: list[Any], *, cut: bool, origin: tuple[str, str]) -> ToolCall:

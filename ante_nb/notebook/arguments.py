@@ -103,6 +103,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),
     Command("fix", "[WORDS]", "send the last error as a prompt"),
+    Command(
+        "local",
+        "[use|start|stop|attach|detach|get|rm|log] ...",
+        "models on this machine; without more: engines, models and servers. use MODEL [--context N] chooses, "
+        "start [MODEL] and stop [MODEL] [--force] a server, attach [PORT|URL] uses one that you run, detach "
+        "leaves it, get REPO[:FILE]|URL downloads, rm MODEL deletes, log [MODEL] shows the engine's log; "
+        "--scan looks for servers on ports 8080-8179",
+    ),
     Command("doctor", "", "what is found, what is missing, what to type"),
     Command("help", "", "this help"),
 )

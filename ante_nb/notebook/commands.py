@@ -259,6 +259,12 @@ def _fix(state: KernelState, rest: str) -> None:
     run_fix_blocking(state.shell, rest)
 
 
+def _local(state: KernelState, rest: str) -> None:
+    from ante_nb.notebook.local_commands import local
+
+    local(state, rest)
+
+
 def _doctor(state: KernelState, rest: str) -> None:
     from ante_nb.notebook.doctor import report
 
@@ -286,6 +292,7 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "reset": _reset,
     "usage": _usage,
     "fix": _fix,
+    "local": _local,
     "doctor": _doctor,
     "help": _help,
 }

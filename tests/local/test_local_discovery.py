@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def put(path: Path, size: int = 30, start: bytes = b"GGUF" + struct.pack("<IQQ", 3, 1, 1)) -> Path:
+GOOD = gguf()
+
+
+def put(path: Path, data: bytes = GOOD) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(start.ljust(size, b"x"))
+    path.write_bytes(data)
     return path
 
 
@@ -33,7 +35,7 @@ def found(tmp_path: Path) -> list[discovery.LocalModel]:
     put(user / ".ante/models/ggml-vocab-llama.gguf")
     put(user / ".cache/llama.cpp/Beta-1B-Q8_0.gguf")
     for number in (1, 2, 3):
-        put(user / f".lmstudio/models/pub/repo/Gamma-00{'00'}{number}-of-00003.gguf", 25)
+        put(user / f".lmstudio/models/pub/repo/Gamma-0000{number}-of-00003.gguf")
     put(user / ".llama/models/Split-00001-of-00002.gguf")
     blob = put(user / ".cache/huggingface/hub/models--o--n/blobs/abc")
     snapshot = user / ".cache/huggingface/hub/models--o--n/snapshots/rev"
@@ -51,7 +53,7 @@ def found(tmp_path: Path) -> list[discovery.LocalModel]:
 def test_places(found: list[discovery.LocalModel]) -> None:
     models = {model.id: model for model in found if not model.demo}
     assert set(models) == {"Alpha-7B-Q4_K_M", "Beta-1B-Q8_0", "Gamma", "Split", "Delta-3B", "eps:8b"}
-    assert models["Gamma"].size == 75 and models["Gamma"].complete
+    assert models["Gamma"].size == 3 * len(GOOD) and models["Gamma"].complete and models["Gamma"].parts == 3
     assert not models["Split"].complete
     assert found[0].id == "Alpha-7B-Q4_K_M"
 
@@ -100,9 +102,10 @@ def test_misses(found: list[discovery.LocalModel], tmp_path: Path) -> None:
 
 def test_damaged_files_are_no_default(tmp_path: Path) -> None:
     models = tmp_path / "home/models"
-    put(models / "a-empty.gguf", 0, b"")
-    put(models / "b-text.gguf", 40, b"<html>")
-    put(models / "c-random.gguf", 40, b"GGUF\xff\xff\xff\xff")
+    put(models / "a-empty.gguf", b"")
+    put(models / "b-text.gguf", b"<html>" * 9)
+    put(models / "c-random.gguf", b"GGUF\xff\xff\xff\xff" * 9)
+    put(models / "cut.gguf", GOOD[:-100])
     put(models / "d-part-00001-of-00002.gguf")
     os.mkfifo(models / "e-pipe.gguf")
     env = {"HOME": str(tmp_path / "nobody")}
@@ -113,9 +116,16 @@ def test_damaged_files_are_no_default(tmp_path: Path) -> None:
         "b-text": "damaged",
         "c-random": "damaged",
         "d-part": "incomplete",
+        "cut": "",
     }
-    with pytest.raises(LocalEngineError, match=r"a-empty \(damaged\)"):
+    with pytest.raises(LocalEngineError, match=r"a-empty \(damaged\).*cut \(damaged\)"):
         discovery.choose(None, found)
+    with pytest.raises(
+        LocalEngineError, match=f"cut off: {len(GOOD)} bytes expected, {len(GOOD) - 100} there"
+    ):
+        discovery.choose("cut", found)
+    with pytest.raises(LocalEngineError, match=r"lacks 1 of its 2 parts, first d-part-00002-of-00002\.gguf"):
+        discovery.choose("d-part", found)
     with pytest.raises(LocalEngineError, match="is no regular file"):
         discovery.choose(str(models / "e-pipe.gguf"), found)
     put(models / "z-good.gguf")
@@ -146,7 +156,7 @@ def test_memory_plan(tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     file.write_bytes(gguf(keys={"llama.context_length": 131072, "llama.block_count": 64}))
     header = read_header(file)
-    assert memory.plan(header, "m", wanted=None, available=None).context == memory.CONTEXT_CAP
+    assert memory.plan(header, "m", wanted=None, available=None).context == options.CONTEXT_CAP
     assert memory.plan(header, "m", wanted=5000, available=None).context == 5000
     tight = memory.estimate(header, 10_000)
     cut = memory.plan(header, "m", wanted=None, available=tight)
@@ -172,12 +182,17 @@ def test_options(tmp_path: Path) -> None:
         )
     )
     chosen = options.load({"local": {"exit_idle": 5}}, {"ANTE_OFFLINE_CONTEXT": "9000"}, tmp_path)
-    assert (chosen.model, chosen.context, chosen.llama_server, chosen.exit_idle) == (
+    assert (chosen.model, chosen.last_model, chosen.llama_server, chosen.exit_idle) == (
+        None,
         "Old",
-        9000,
         "/bin/ls",
         5.0,
     )
+    assert (chosen.context, chosen.context_cap) == (None, 9000)
+    assert chosen.preferred("Old", "context_window", int) is None
+    assert options.load({"context": 5}, {"ANTE_OFFLINE_CONTEXT": "9000"}, tmp_path).context is None
+    chosen = options.load({"local": {"context": 7}}, {}, tmp_path)
+    assert (chosen.context, chosen.context_cap) == (7, options.CONTEXT_CAP)
     assert str(chosen.model_directories[0]) == "/models"
     assert (
         chosen.preferred("Old", "context_window", int) == 4096
@@ -188,4 +203,4 @@ def test_options(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"local\.threads"):
         options.load({"threads": 0}, {}, tmp_path)
     (tmp_path / "offline-config.json").write_text("{ broken")
-    assert options.load(None, {}, tmp_path).model is None
+    assert options.load(None, {}, tmp_path).last_model is None

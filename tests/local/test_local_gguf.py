@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_files import demo_model, gguf
+from local_files import demo_model, gguf, text
 
 from ante_nb.errors import LocalEngineError
 from ante_nb.local.gguf import read_header
+from ante_nb.local.memory import estimate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,36 @@ def test_heads_per_layer(tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     file.write_bytes(gguf(keys={"llama.attention.head_count_kv": [1, 3]}))
     assert read_header(file).kv_bytes_per_token == 2 * (16 + 16) * 4
+
+
+def test_layers_that_do_not_see_all(tmp_path: Path) -> None:
+    """Their cache does not grow with the context: counted in full, models that fit would be refused."""
+    file = tmp_path / "tiny.gguf"
+    one = 2 * (16 + 16) * 2  # bytes of a layer's token
+
+    def seen(arch: str, **keys: Any) -> tuple[int, int, int]:
+        fields = {
+            f"{arch}.block_count": 12,
+            f"{arch}.embedding_length": 64,
+            f"{arch}.attention.head_count": 4,
+        }
+        fields |= {f"{arch}.attention.head_count_kv": 2, "general.architecture": arch}
+        file.write_bytes(gguf(keys=fields | {f"{arch}.{key.replace('__', '.')}": keys[key] for key in keys}))
+        header = read_header(file)
+        return header.kv_bytes_per_token // one, header.window_bytes_per_token // one, header.window
+
+    assert seen("llama") == (12, 0, 0)
+    assert seen("llama", attention__sliding_window=512) == (12, 0, 0), "which layers is not known"
+    assert seen("gemma3", attention__sliding_window=512) == (2, 10, 512)
+    assert seen("gpt-oss", attention__sliding_window=128) == (6, 6, 128)
+    assert seen("new", attention__sliding_window=64, attention__sliding_window_pattern=3) == (4, 8, 64)
+    assert seen("qwen35", full_attention_interval=4) == (3, 0, 0)
+    assert seen("mixed", attention__head_count_kv=[0, 0, 2, 0] * 3) == (3, 0, 0)
+    seen("gemma3", attention__sliding_window=512)
+    header = read_header(file)
+    grown = estimate(header, 30_000) - estimate(header, 10_000)
+    assert grown == 20_000 * 2 * one
+    assert estimate(header, 100) - estimate(header, 0) == 100 * 12 * one
 
 
 BAD = {
@@ -92,6 +124,61 @@ def test_damage_never_gets_through_as_anything_else(
         read_header(file)
     except LocalEngineError as error:
         assert "\n" not in str(error)
+
+
+def array(item: int, count: int, body: bytes = b"") -> bytes:
+    return struct.pack("<IIQ", 9, item, count) + body
+
+
+HOSTILE = {
+    # Each would cost a reader that trusts it gigabytes or hours.
+    "arrays of arrays": array(9, 1 << 20, struct.pack("<IQ", 0, 0) * (1 << 16)),
+    "deep arrays": array(9, 1, struct.pack("<IQ", 9, 1) * 60),
+    "endless array": array(8, 1 << 62),
+    "endless bytes": array(0, 1 << 62),
+    "many empty texts": array(8, 1 << 18, b"\0" * (1 << 20)),
+    "unknown type": struct.pack("<I", 99),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_values(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "hostile.gguf"
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + text("k") + HOSTILE[kind])
+    tracemalloc.start()
+    try:
+        with pytest.raises(LocalEngineError, match=r"hostile\.gguf is not a usable GGUF model") as caught:
+            read_header(file)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(str(caught.value)) < 300
+
+
+def test_words_out_of_a_file_are_made_harmless(tmp_path: Path) -> None:
+    file = tmp_path / "words.gguf"
+    file.write_bytes(
+        gguf(keys={"general.name": "a\x1b[31m\n<b>" + "x" * 5000, "general.license": "m\u202eit"})
+    )
+    header = read_header(file)
+    assert header.name is not None and len(header.name) <= 100 and header.name.startswith("a [31m <b>x")
+    assert header.license == "m it"
+    for architecture in ("x" * 5000, "a\nb", ""):
+        file.write_bytes(gguf(keys={"general.architecture": architecture}))
+        with pytest.raises(LocalEngineError, match="names no architecture"):
+            read_header(file)
+    file.write_bytes(gguf(keys={"llama.block_count": "y\n" * 5000, "general.file_type": [1, 2]}))
+    with pytest.raises(LocalEngineError, match="block_count is implausible") as caught:
+        read_header(file)
+    assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(gguf(keys={"general.file_type": 15}))
+    assert read_header(file).quantization == "Q4_K_M"
+    file.write_bytes(gguf(keys={"general.file_type": 7, "general.name": "Longer"}))
+    assert read_header(file).quantization == "Q8_0"
 
 
 @pytest.mark.model

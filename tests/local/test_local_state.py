@@ -13,7 +13,8 @@ import pytest
 from local_files import gguf
 
 from ante_nb.errors import LocalEngineError
-from ante_nb.local import capabilities, engines, shared
+from ante_nb.local import capabilities, shared
+from ante_nb.local import engine as engines
 from ante_nb.local.checks import doctor
 from ante_nb.local.diagnose import explain, telling_line
 from ante_nb.local.options import Options
@@ -68,17 +69,28 @@ def test_state_is_private_and_whole(tmp_path: Path) -> None:
 
 def test_leases(tmp_path: Path) -> None:
     leases = Leases(tmp_path / "a.json")
-    assert leases.sweep() == (False, 0.0)
+    assert leases.sweep() == (False, 0.0, 0, False)
     leases.touch()
     with leases.busy(), leases.busy():
         assert leases.sweep()[0]
-    busy, last = leases.sweep()
-    assert not busy and last > 0
+    busy, last, kernels, others = leases.sweep()
+    assert not busy and last > 0 and kernels == 1 and not others
     dead = leases.directory / "999999999.1.1.busy"
     dead.touch()
     (leases.directory / "junk").touch()
+    assert leases.sweep(remove=False).busy is False and dead.exists()
     assert leases.sweep()[0] is False and not dead.exists()
     assert len(list(leases.directory.iterdir())) == 1
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mark = leases.directory / f"{other.pid}.{start_time(other.pid)}.1.busy"
+    mark.touch()
+    with leases.busy():
+        assert leases.sweep() == (True, leases.sweep().last, 2, True)
+    other.communicate()
+    assert leases.sweep()[0] is False and not mark.exists()
+    leases.release()
+    leases.release()
+    assert leases.sweep().kernels == 0
 
 
 def test_engine_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

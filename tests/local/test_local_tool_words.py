@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ante_nb.envelope import envelope
+from ante_nb.local.grammar import call_schema
 from ante_nb.local.spoken import CallText, Spoken
-from ante_nb.local.tool_prompt import call_schema, chat, system_text
+from ante_nb.local.thinking import THINK
+from ante_nb.local.tool_prompt import chat, system_text
 from ante_nb.messages import Message, Text, TextDelta, Thinking, ThinkingDelta, ToolCall, ToolResult, tag
 from ante_nb.providers.spec import Request, ToolSpec
 
@@ -102,7 +104,7 @@ def test_thinking_and_text_in_any_pieces(cuts: list[int]) -> None:
 
 
 def test_thinking_that_the_prompt_opened() -> None:
-    spoken, _ = heard("why</think>so", [1, 5, 9], thinking=True)
+    spoken, _ = heard("why</think>so", [1, 5, 9], opened=THINK)
     assert spoken.parts == [Thinking("why"), Text("so")]
     assert heard("  \n", [1])[1] == []
 

@@ -12,7 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ante_nb import paths
 from ante_nb.errors import LocalEngineError
+from ante_nb.local.preferences import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,19 @@ INSTALL = "pip install xllamacpp"
 RELEASES = "https://github.com/ggml-org/llama.cpp/releases"
 failures: dict[str, LocalEngineError] = {}
 """By engine name, why its last start by this process failed; a start that works removes it."""
-_MODULES = {"xllamacpp": "xllamacpp", "llama_cpp": "llama-cpp-python"}  # import name -> distribution
+MODULES = {"xllamacpp": "xllamacpp", "llama_cpp": "llama-cpp-python"}
+"""The Python engines, in their order: import name -> distribution."""
+
+_OURS = frozenset(
+    ["--host", "--port", "--api-key", "--api-key-file", "--api-prefix", "--path", "--ssl-key-file", "--ssl-cert-file",
+     "--tools", "--agent", "--ui-mcp-proxy", "--webui-mcp-proxy", "--media-path", "-m", "--model", "-a", "--alias"]
+)  # fmt: skip
+"""Options of llama-server that would open it to others, or lose it."""
+NEEDED = {
+    "xllamacpp": ("xllamacpp",),
+    "llama_cpp": ("llama_cpp", "llama_cpp.server.app", "uvicorn"),  # its server is an extra
+}
+"""The modules that a Python engine runs with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,12 @@ class Engine:
 
     @property
     def label(self) -> str:
-        return "llama-server" if self.binary else _MODULES[self.name]
+        return "llama-server" if self.binary else MODULES[self.name]
+
+    @property
+    def shown_version(self) -> str:
+        """The version as people know it; of a program nobody asked, so none is known."""
+        return "" if self.binary else self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,15 @@ class Launch:
     extra_args: tuple[str, ...] = ()
     mmproj: str | None = None
 
+    def __post_init__(self) -> None:
+        for word in self.extra_args:
+            if word.partition("=")[0] in _OURS:
+                raise LocalEngineError(
+                    f"extra_args hold {word.partition('=')[0]}, which is not to be set",
+                    "The server listens on this machine alone, with a key: remove it from the settings or from "
+                    "offline-config.json.",
+                )
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -68,8 +96,11 @@ class Launch:
 
 def available(env: Mapping[str, str] | None = None) -> bool:
     """Whether any engine is installed; imports none."""
+    from ante_nb.local.options import managed
+
     env = os.environ if env is None else env
-    return bool(shutil.which("llama-server", path=env.get("PATH"))) or any(map(_installed, _MODULES))
+    program = shutil.which("llama-server", path=env.get("PATH")) or managed(paths.home())
+    return bool(program) or any(map(_installed, MODULES))
 
 
 def _installed(module: str) -> bool:
@@ -89,7 +120,7 @@ def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
     env = os.environ if env is None else env
     binary = None
     if options.llama_server:
-        pinned = str(Path(options.llama_server).expanduser())
+        pinned = str(expanded(options.llama_server))
         binary = shutil.which(pinned, path=env.get("PATH"))
         if binary is None:
             raise LocalEngineError(
@@ -101,7 +132,7 @@ def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
     if binary and options.engine in (None, "llama-server"):
         info = Path(binary).stat()
         return Engine("llama-server", f"{info.st_size}.{info.st_mtime_ns}", binary)
-    for module, distribution in _MODULES.items():
+    for module, distribution in MODULES.items():
         if options.engine in (None, module) and _installed(module):
             try:
                 version = metadata.version(distribution) or "unknown"
@@ -113,19 +144,22 @@ def detect(options: Options, env: Mapping[str, str] | None = None) -> Engine:
         f"{wanted} is {'not ' if options.engine else ''}installed",
         f"Get llama-server from {RELEASES}, or remove local.engine and run: {INSTALL}"
         if options.engine == "llama-server"
-        else f"Run: {_line(options.engine)}",
+        else f"Run: {install_line(options.engine)}",
     )
 
 
-def _line(engine: str | None) -> str:
+def install_line(engine: str | None) -> str:
+    """What to type to get an engine; without a name, the quickest one."""
+    if engine == "llama-server":
+        return RELEASES
     return "pip install 'llama-cpp-python[server]'" if engine == "llama_cpp" else INSTALL
 
 
 def broken(module: str, said: str) -> LocalEngineError:
     """The error for an engine that is installed and cannot be imported; says what to type."""
-    name = _MODULES.get(module, module)
-    again = _line(module).replace("install", "install --force-reinstall", 1)
-    other = _line("llama_cpp" if module == "xllamacpp" else "xllamacpp")
+    name = MODULES.get(module, module)
+    again = install_line(module).replace("install", "install --force-reinstall", 1)
+    other = install_line("llama_cpp" if module == "xllamacpp" else "xllamacpp")
     because = f": {said}" if said else ""
     return LocalEngineError(
         f"{name} is installed but cannot be imported{because}",
@@ -139,10 +173,10 @@ def import_problem(
     """Tries the import in a process of its own (a native module may crash it); blocks up to ``timeout`` s."""
     if engine.binary:
         return None
-    code = "import importlib, sys; importlib.import_module(sys.argv[1])"
+    code = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code, engine.name],
+            [sys.executable, "-P", "-c", code, *NEEDED[engine.name]],
             env=child_environment(env, ""),
             stdin=subprocess.DEVNULL,
             capture_output=True,
