@@ -165,9 +165,10 @@ class ProviderError(AnteError):
         self.provider = provider
         self.model = model
         self.status = status
-        self.code = code
+        # A vendor may repeat anything there.
+        self.code = redact(code) if code else code
         self.retry_after = retry_after
-        self.request_id = request_id
+        self.request_id = redact(request_id) if request_id else request_id
         self.partial = partial
         self.retryable = retryable
 

@@ -83,11 +83,19 @@ class AnteMagics(Magics):
 AnteMagics.ante.__doc__ = arguments.full_help()
 
 
+def _sign_in_card(*args: Any, **state: Any) -> Any:
+    """Imported when a card is shown: widgets take their time."""
+    from ante_nb.widgets.sign_in_card import SignInCard
+
+    return SignInCard(*args, **state)
+
+
 def load(shell: Any) -> None:
     """Register the magics and the prompt transformer with ``shell``; a second call changes nothing."""
     if any(isinstance(t, PromptTransformer) for t in shell.input_transformers_cleanup):
         return
     shell.register_magics(AnteMagics(shell))
+    kernel_state(shell).cards["sign_in"] = _sign_in_card
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
 

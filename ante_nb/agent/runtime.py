@@ -127,11 +127,14 @@ class Runtime:
         Raises:
             ConfigError: something is missing or wrong; the message says what to type.
         """
+        from ante_nb.agent.known_secrets import register_known
         from ante_nb.providers.catalog.resolve import resolve
         from ante_nb.redact import register
 
+        catalog = self.catalog()
+        register_known(os.environ, catalog, self.keys)
         choice = resolve(
-            self.catalog(),
+            catalog,
             settings or self.settings(),
             os.environ,
             self.keys,

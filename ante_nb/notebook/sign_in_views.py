@@ -15,7 +15,6 @@ from ante_nb.notebook.render.styles import FAINT
 
 if TYPE_CHECKING:
     from ante_nb.notebook.sign_in import Progress
-    from ante_nb.widgets.sign_in_card import SignInCard
 
 _COARSE = 30
 """Seconds between two updates of the time left, where each is a message that may be saved."""
@@ -67,9 +66,15 @@ class DisplayView:
 
 
 class CardView:
-    """The card, with the same as text and HTML for whoever looks at the notebook without widgets."""
+    """The card, with the same as text and HTML for whoever looks at the notebook without widgets.
 
-    def __init__(self, display: Display, title: str, card: SignInCard) -> None:
+    Args:
+        display: where it is.
+        title: its heading.
+        card: a :class:`~ante_nb.widgets.sign_in_card.SignInCard` (a room above this one).
+    """
+
+    def __init__(self, display: Display, title: str, card: Any) -> None:
         self._display = display
         self._title = title
         self._card = card

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ante_nb.agent.host import ApprovalPresenter
     from ante_nb.agent.runtime import Runtime
 
@@ -32,6 +34,8 @@ class KernelState:
     configured: dict[str, str] = field(default_factory=dict)
     """What ``ipython_config.py`` says, kept until the runtime is made."""
     presenters: list[ApprovalPresenter] = field(default_factory=list)
+    cards: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """What makes a card, by its name; empty where there are no widgets."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""

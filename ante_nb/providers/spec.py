@@ -148,10 +148,11 @@ class ProviderSpec:
     id: str
     display_name: str
     wire_style: WireStyle
-    base_url: str | None = None
+    # An address may hold a login, a header a key.
+    base_url: str | None = field(default=None, repr=False)
     auth: AuthSpec | None = None
     """``None``: no authentication, always usable."""
-    http_headers: dict[str, str] = field(default_factory=dict)
+    http_headers: dict[str, str] = field(default_factory=dict, repr=False)
     models: tuple[str, ...] = ()
     """Preferred model ids in order; empty accepts any id."""
     default_model: str | None = None
@@ -194,7 +195,7 @@ class Choice:
 
     provider: ProviderSpec
     model: ModelSpec
-    base_url: str
+    base_url: str = field(repr=False)
     credential: Secret | None = None
     thinking: ThinkingLevel | None = None
     sources: dict[str, str] = field(default_factory=dict)
