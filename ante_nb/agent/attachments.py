@@ -11,10 +11,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ante_nb.describe import describe
+from ante_nb.errors import ConfigError
 from ante_nb.messages import Text
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
+    from ante_nb.describe import Policies
     from ante_nb.messages import Part
 
 _MENTION = re.compile(r"(?<![\w@/.`])@([\w~./][^\s`'\"<>|*?]*)")
@@ -32,16 +35,30 @@ FILE_CHARS = 60_000
 TREE_ENTRIES = 300
 
 
-async def attach(prompt: str, host: Host) -> tuple[list[Part], list[str]]:
-    """The parts that the mentions of ``prompt`` add, and the names for the status line."""
+async def attach(
+    prompt: str, host: Host, policies: Policies, variables: tuple[str, ...] = ()
+) -> tuple[list[Part], list[str]]:
+    """The parts that the mentions of ``prompt`` add, and the names for the status line.
+
+    Raises:
+        ConfigError: one of ``variables`` (named beside the prompt) does not exist.
+    """
     parts: list[Part] = []
     names: list[str] = []
+    for name in dict.fromkeys(variables):
+        variable = await _variable(name, host, policies)
+        if variable is None:
+            raise ConfigError(
+                f"-v: there is no variable {name}", "Run the cell that makes it, or leave it out."
+            )
+        parts.append(variable)
+        names.append(name)
     prose = _CODE.sub("``", prompt)
     for found in dict.fromkeys(match[1] for match in _MENTION.finditer(prose)):
         for word in _readings(found):
             if word in names:
                 break
-            part = await _one(word, host)
+            part = await _one(word, host, policies)
             if part is not None:
                 parts.append(part)
                 names.append(word)
@@ -55,7 +72,7 @@ def _readings(found: str) -> list[str]:
     return [found] if bare == found or not bare else [found, bare]
 
 
-async def _one(word: str, host: Host) -> Part | None:
+async def _one(word: str, host: Host, policies: Policies) -> Part | None:
     cell = re.fullmatch(r"cell:(\d+)", word)
     if cell:
         for entry in await host.cells():
@@ -72,12 +89,16 @@ async def _one(word: str, host: Host) -> Part | None:
     except (OSError, RuntimeError):  # not to be read, or the home of nobody
         return None
     if word.isidentifier():
-        variable = await host.describe(word)
-        if variable is not None:
-            return Text(
-                f'<attachment variable="{variable.name}" type="{variable.type}">\n{variable.summary}\n</attachment>'
-            )
+        return await _variable(word, host, policies)
     return None
+
+
+async def _variable(name: str, host: Host, policies: Policies) -> Part | None:
+    policy = policies.of(name)
+    found = await host.variables(lambda space: describe(space[name], policy) if name in space else None)
+    if found is None:
+        return None
+    return Text(f'<attachment variable="{name}" policy="{policy}">\n{found}\n</attachment>')
 
 
 def _file(word: str, path: Path) -> Part:

@@ -15,9 +15,10 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, Variable
+from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, T
 from ante_nb.log import logger
 
 if TYPE_CHECKING:
@@ -56,11 +57,9 @@ class HeadlessHost:
         namespace = self._namespace
         return await self._mailbox.work(lambda: execute(code, namespace, on_output))  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        if self._namespace is None or name not in self._namespace:
-            return None
-        value = self._namespace[name]
-        return await self._mailbox.work(lambda: describe(name, value))  # type: ignore[no-any-return]
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        space = own_variables(self._namespace or {})
+        return await self._mailbox.work(lambda: look(space))  # type: ignore[no-any-return]
 
     async def cells(self) -> list[Cell]:
         return []
@@ -101,28 +100,21 @@ def tool_environment() -> dict[str, str]:
     return child_environment(os.environ, keys)
 
 
-def describe(name: str, value: Any) -> Variable:
-    """A variable as the model may see it: type, shape where there is one, a bounded text."""
-    kind = type(value).__name__
-    facts = [f"{label}: {shown}" for label in ("shape", "dtype", "dtypes") if (shown := _fact(value, label))]
-    try:
-        facts.append(
-            f"len: {len(value)}" if hasattr(value, "__len__") and not hasattr(value, "shape") else ""
-        )
-        head = value.head(5) if hasattr(value, "head") and hasattr(value, "columns") else value
-        text = repr(head)
-    except Exception as error:
-        text = f"(repr failed: {type(error).__name__})"
-    facts.append(text if len(text) <= 2_000 else text[:2_000] + f" ... ({len(text)} characters)")
-    return Variable(name, kind, "\n".join(fact for fact in facts if fact))
+def own_variables(space: Mapping[str, Any], hidden: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The variables of ``space`` that a person has made.
 
-
-def _fact(value: Any, label: str) -> str:
-    try:
-        found = getattr(value, label, None)
-        return "" if found is None or callable(found) else str(found)[:1_500]
-    except Exception:
-        return ""
+    Args:
+        space: a namespace.
+        hidden: names that the shell has put there, as long as they are bound to the same object.
+    """
+    hidden = hidden or {}
+    return {
+        name: value
+        for name, value in list(space.items())
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and not (name in hidden and hidden[name] is value)
+    }
 
 
 def ask_on_terminal(request: ApprovalRequest) -> Approval:

@@ -9,13 +9,15 @@ over by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ante_nb.messages import Image, ToolCall, TurnEvent
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,6 @@ class PythonResult:
     interrupted: bool = False
     variables: tuple[str, ...] = ()
     """Names that the code bound anew, rebound or deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A variable of the person's namespace as the model may see it."""
-
-    name: str
-    type: str
-    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +130,11 @@ class Host(Protocol):
         """Run code in the person's namespace, one call at a time; ``on_output`` gets live output."""
         ...
 
-    async def describe(self, name: str) -> Variable | None:
-        """A variable of the person's namespace, or ``None``."""
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        """What ``look`` returns for the person's own variables, called on the thread that they live on.
+
+        The mapping is a copy: names of the shell, of modules and with a leading underscore are left out.
+        """
         ...
 
     async def cells(self) -> list[Cell]:

@@ -44,6 +44,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     settings = runtime.settings()
     choice = await asyncio.to_thread(runtime.choose, options, settings)
     mode, mode_source = runtime.mode(options, settings)
+    policies, policy_source = runtime.policies(options, settings)
     everything = builtin_tools(host)
     wanted = options.tools if options.tools is not None else runtime.choices.tools
     if wanted is None and settings.values.tools is not None:
@@ -66,7 +67,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     session = runtime.session
     parent, key = session.parent_for(cell, append=options.append)
     history = session.conversation(parent)
-    parts, names = await attach(turn.prompt, host)
+    parts, names = await attach(turn.prompt, host, policies, options.variables)
     lead: list[Message] = []
     known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
     if tools and not known:
@@ -82,12 +83,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         turn_id=turn.id,
     )
     session.tool_state.limits = _limits(choice)
+    session.tool_state.policies = policies
     sources = choice.sources
     status = {
         "provider": (choice.provider.id, sources.get("provider", "")),
         "model": (choice.model.id or choice.model.display_name or "", sources.get("model", "")),
         "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
         "mode": (mode, mode_source),
+        "data": (policies.words(), policy_source),
     }
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))

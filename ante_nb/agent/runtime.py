@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.host import Host
     from ante_nb.agent.turn import TurnStatus
+    from ante_nb.describe import DataPolicy, Policies
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.catalog.resolve import Overrides
@@ -45,6 +46,9 @@ class TurnOptions:
     append: bool = False
     tool_choice: str | None = None
     schema: Any = None
+    data_policy: str | None = None
+    variables: tuple[str, ...] = ()
+    """Variables to attach beside those that the prompt mentions."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Choices:
     mode: str | None = None
     tools: str | None = None
     openai_transport: str | None = None
+    data_policy: str | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class Runtime:
     grants: list[str] = field(default_factory=list)
     last_models: dict[str, str] = field(default_factory=dict)
     """The model last used with each provider."""
+    variable_policies: dict[str, DataPolicy] = field(default_factory=dict)
+    """Data policies of single variables; they rank above the one for all."""
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
@@ -191,6 +198,24 @@ class Runtime:
                 "the administrator of this machine forbids yolo", "Use strict or auto, with --allow RULE."
             )
         return value, source
+
+    def policies(self, cell: TurnOptions | None, settings: Settings) -> tuple[Policies, str]:
+        """How much of the person's values may leave the machine, and where that comes from.
+
+        Raises:
+            ConfigError: there is no such data policy.
+        """
+        from ante_nb.describe import Policies, parse_policy
+
+        layers = [
+            (cell.data_policy if cell else None, "cell flag"),
+            (self.choices.data_policy, "%ante"),
+            (settings.values.data_policy, settings.source),
+            (self.config.data_policy, "ipython_config.py"),
+            ("sample", "built-in default"),
+        ]
+        value, source = next((value, source) for value, source in layers if value)
+        return Policies(parse_policy(value, source), dict(self.variable_policies)), source
 
     def changed(self) -> None:
         """Tell whoever shows the state that it was changed."""

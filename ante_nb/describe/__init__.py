@@ -14,13 +14,14 @@ or a method ``_ai_repr_`` (https://github.com/jupyter/enhancement-proposals/issu
 from __future__ import annotations
 
 from ante_nb.describe.description import Description, describe
-from ante_nb.describe.policy import POLICIES, DataPolicy, allows, parse_policy
+from ante_nb.describe.policy import POLICIES, DataPolicy, Policies, allows, parse_policy
 from ante_nb.describe.registry import register, unregister
 
 __all__ = [
     "POLICIES",
     "DataPolicy",
     "Description",
+    "Policies",
     "allows",
     "describe",
     "parse_policy",

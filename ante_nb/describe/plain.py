@@ -180,7 +180,7 @@ def _other(value: Any, policy: DataPolicy) -> str:
     # Its repr may print everything it holds, and whatever has a length or a shape may hold much.
     if hasattr(kind, "shape") or hasattr(kind, "columns") or _long(value):
         names = [name for name in dir(kind) if not name.startswith("_")][:40]
-        return f"attributes: {', '.join(names)}"
+        return f"attributes: {', '.join(names) or 'none'} (not printed: it may hold much)"
     return f"value: {line(repr(value), 1000)}"
 
 

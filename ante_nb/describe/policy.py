@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
 from ante_nb.errors import ConfigError
@@ -20,11 +21,6 @@ def allows(policy: str, wanted: DataPolicy) -> bool:
     return POLICIES.index(cast("DataPolicy", policy)) >= POLICIES.index(wanted)
 
 
-def stricter(one: DataPolicy, other: DataPolicy) -> DataPolicy:
-    """The closer of two policies."""
-    return min(one, other, key=POLICIES.index)
-
-
 def parse_policy(word: str, where: str) -> DataPolicy:
     """``word`` as a policy.
 
@@ -37,3 +33,24 @@ def parse_policy(word: str, where: str) -> DataPolicy:
             f"{where}: there is no data policy {word!r}", f"It is one of {', '.join(POLICIES)}."
         )
     return found
+
+
+@dataclass(slots=True)
+class Policies:
+    """The policy in force, and those of single variables (which may be closer or more open)."""
+
+    default: DataPolicy = DEFAULT_POLICY
+    variables: dict[str, DataPolicy] = field(default_factory=dict)
+
+    def of(self, name: str) -> DataPolicy:
+        """The policy of the variable ``name``."""
+        return self.variables.get(name, self.default)
+
+    def words(self) -> str:
+        """The policy for a status line: ``sample, df schema``."""
+        return ", ".join((self.default, *(f"{name} {policy}" for name, policy in self.variables.items())))
+
+    @property
+    def closest(self) -> DataPolicy:
+        """The closest one there is: what holds for code, which may print any variable."""
+        return min((self.default, *self.variables.values()), key=POLICIES.index)

@@ -43,15 +43,27 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--tool-choice",), "force one tool for the first step (for models too small to choose)", "NAME"),
     Flag(("--max-steps",), "model calls at most (default 50)", "N", number=True),
     Flag(("--mode",), "permission mode for this cell: strict, auto or yolo", "MODE"),
+    Flag(("--data",), "what of your data this cell may send: schema, stats, sample or full", "LEVEL"),
     Flag(
         ("--allow",),
         "allow calls by a rule, like `Bash(git *)` or `Write`; may be repeated",
         "RULE",
         repeat=True,
     ),
+    Flag(
+        ("--schema",),
+        "a pydantic model, dataclass or type of yours; the answer is validated into Turn.value",
+        "NAME",
+    ),
     Flag(("--append",), "go on from the last turn, also when this cell ran before"),
     Flag(("--keep-going",), "end the cell ok even if the turn fails"),
-    Flag(("-v", "--verbose"), "show thinking and tool output unfolded"),
+    Flag(
+        ("-v", "--variable"),
+        "attach a variable, as far as the data policy allows; may be repeated",
+        "NAME",
+        repeat=True,
+    ),
+    Flag(("--verbose",), "show thinking and tool output unfolded"),
     Flag(("-o", "--output"), "bind the Turn to this variable (always to `_ante`)", "NAME"),
     Flag(("-h", "--help"), "show this help"),
 )
@@ -81,6 +93,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("thinking", "[LEVEL]", "choose the thinking level; `default` takes the choice back"),
     Command("mode", "[strict|auto|yolo]", "choose the permission mode"),
+    Command(
+        "policy",
+        "[LEVEL] [NAME=LEVEL ...]",
+        "how much of your data may be sent: schema, stats, sample, full; for all, or for a variable "
+        "(`df=schema`; `df=` takes it back)",
+    ),
     Command(
         "key",
         "PROVIDER [--delete]",
@@ -158,6 +176,13 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
         raise ConfigError(f"-o: {found.output} belongs to IPython", "Use a name of your own, like `result`.")
     if found.output is not None and (not found.output.isidentifier() or iskeyword(found.output)):
         raise ConfigError(f"-o: {found.output!r} is not a variable name", "Use a Python name like `result`.")
+    for name in found.variable:
+        if not name.isidentifier():
+            raise ConfigError(f"-v: {name!r} is not a variable name", "`--verbose` has no short form.")
+    if found.data is not None:
+        from ante_nb.describe import parse_policy
+
+        found.data = parse_policy(found.data, "--data")
     if found.mode is not None:
         from ante_nb.agent.runtime import parse_mode
 
@@ -179,6 +204,8 @@ def options_of(found: argparse.Namespace) -> Any:
         max_steps=found.max_steps,
         append=found.append,
         tool_choice=found.tool_choice,
+        data_policy=found.data,
+        variables=tuple(found.variable),
     )
 
 

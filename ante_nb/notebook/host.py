@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.headless import describe, tool_environment
-from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, Variable
+from ante_nb.agent.headless import own_variables, tool_environment
+from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, T
 from ante_nb.notebook.approval import approve, ask_now, can_ask
 from ante_nb.notebook.python_run import run_python
 
@@ -85,12 +85,14 @@ class NotebookHost:
             return await self._mailbox.work(lambda: _complete(run()))  # type: ignore[no-any-return]
         return await self._mailbox.work(run)  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        def look() -> Variable | None:
-            space = self._state.shell.user_ns
-            return describe(name, space[name]) if name in space else None
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        shell = self._state.shell
 
-        return await self._mailbox.work(look)  # type: ignore[no-any-return]
+        def work() -> T:
+            # In, Out, exit, get_ipython ... are in user_ns_hidden, which has what they were bound to.
+            return look(own_variables(shell.user_ns, getattr(shell, "user_ns_hidden", {})))
+
+        return await self._mailbox.work(work)  # type: ignore[no-any-return]
 
     async def cells(self) -> list[Cell]:
         """The notebook's cells as of its last save; empty where the front end names no notebook."""

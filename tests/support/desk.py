@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.headless import describe, execute
+from ante_nb.agent.headless import execute, own_variables
 from ante_nb.agent.host import Approval
 from ante_nb.agent.runtime import Runtime, TurnOptions
 from ante_nb.agent.tools.environment import child_environment
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from ante_nb.agent.host import ApprovalRequest, Cell, PythonResult, Variable
+    from ante_nb.agent.host import ApprovalRequest, Cell, PythonResult, T
     from ante_nb.agent.turn import Turn
     from support.chat_server import ChatServer
 
@@ -46,8 +46,8 @@ class DeskHost:
         result = execute(code, self.namespace, on_output)
         return await result if inspect.isawaitable(result) else result  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        return describe(name, self.namespace[name]) if name in self.namespace else None
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        return look(own_variables(self.namespace))
 
     async def cells(self) -> list[Cell]:
         return self.saved_cells

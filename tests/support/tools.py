@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ante_nb.agent.headless import own_variables
 from ante_nb.agent.host import ToolContext
 from ante_nb.agent.tools import builtin_tools
 from ante_nb.agent.tools.base import Footprint, ToolState
@@ -30,6 +31,10 @@ class BenchHost:
     notebook_path: Path | None = None
     has_python: bool = True
     python: PythonResult | None = None
+    space: dict[str, Any] = field(default_factory=dict)
+
+    async def variables(self, look: Any) -> Any:
+        return look(own_variables(self.space))
 
     async def run_python(self, code: str, on_output: Any) -> Any:
         on_output("live")

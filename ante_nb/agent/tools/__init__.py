@@ -20,11 +20,12 @@ def builtin_tools(host: Host) -> dict[str, Tool]:
     from ante_nb.agent.tools.python import Python
     from ante_nb.agent.tools.read import Read
     from ante_nb.agent.tools.todo import TodoWrite
+    from ante_nb.agent.tools.variables import Variables
     from ante_nb.agent.tools.write import Write
 
     tools: list[Tool] = [Read(), Write(), Edit(), Glob(), Grep(), Bash(), TodoWrite()]
     if host.has_python:
-        tools.append(Python())
+        tools += [Python(), Variables()]
     return {tool.name: tool for tool in tools}
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ante_nb.agent.tools.schema import parameters_of
+from ante_nb.describe.policy import Policies
 from ante_nb.errors import ToolError
 from ante_nb.messages import Image, Text
 from ante_nb.providers.spec import ToolSpec
@@ -208,7 +209,8 @@ class ToolState:
 
     ``session_secret`` keys the nonces of result envelopes; the session keeps it with its metadata so
     that a re-encoded conversation has the same bytes. ``roots`` are directories beside the working
-    directory that file tools may use without asking. ``hidden`` says whether a permission rule keeps
+    directory that file tools may use without asking. ``policies`` bounds what of the person's values may
+    leave the machine. ``hidden`` says whether a permission rule keeps
     the file at a path (absolute) from being read: listing and searching tools leave it out.
     """
 
@@ -219,6 +221,7 @@ class ToolState:
     reads: dict[str, FileStamp] = field(default_factory=dict)
     todos: list[dict[str, str]] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
+    policies: Policies = field(default_factory=Policies)
     hidden: Callable[[str], bool] = field(default=lambda path: False)
 
 
