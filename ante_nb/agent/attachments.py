@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ante_nb.describe import describe
+from ante_nb.agent.tools.datafile import is_data_file
+from ante_nb.describe import allows, describe
 from ante_nb.errors import ConfigError
 from ante_nb.messages import Text
 
@@ -77,12 +78,22 @@ async def _one(word: str, host: Host, policies: Policies) -> Part | None:
     if cell:
         for entry in await host.cells():
             if entry.number == int(cell[1]):
-                body = entry.source + (f"\n--- outputs ---\n{entry.outputs}" if entry.outputs else "")
+                body = entry.source
+                if entry.outputs and allows(policies.closest, "sample"):
+                    body += f"\n--- outputs ---\n{entry.outputs}"
+                elif entry.outputs:
+                    body += f"\n--- outputs withheld by the data policy {policies.closest} ---"
                 return Text(f'<attachment cell="{entry.number}">\n{body}\n</attachment>')
         return None
     try:
         path = host.cwd / Path(word).expanduser()
         if await asyncio.to_thread(path.is_file):
+            if not allows(policies.closest, "sample") and is_data_file(path.name):
+                size = (await asyncio.to_thread(path.stat)).st_size
+                return Text(
+                    f'<attachment file="{word}" bytes="{size}">\n(withheld by the data policy {policies.closest})'
+                    "\n</attachment>"
+                )
             return await asyncio.to_thread(_file, word, path)
         if await asyncio.to_thread(path.is_dir):
             return await asyncio.to_thread(_tree, word, path)

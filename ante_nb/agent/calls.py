@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ante_nb.agent.data_gate import DataGate
 from ante_nb.agent.host import Approval, ApprovalRequest, ToolContext
 from ante_nb.agent.results import finish
 from ante_nb.agent.session import interrupted_result
@@ -83,6 +84,7 @@ class CallRunner:
         self._always = always
         self._granted = granted
         self._asking = asyncio.Lock()
+        self._gate = DataGate(permissions, self._ask, self._apply)
         self._cancelled = threading.Event()
 
     async def run(self, calls: tuple[ToolCall, ...], records: list[StepToolCall]) -> list[ToolResult]:
@@ -161,6 +163,7 @@ class CallRunner:
             self._host.show(ToolStarted(item.call))
             started = time.monotonic()
             outcome = await item.tool.run(item.arguments, item.context)
+            outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context)
             result = finish(outcome, item.call, self._state)
         except ToolDeniedError as error:
             self._settle(item, _error(item.call, str(error)), "denied", 0.0)
@@ -218,6 +221,11 @@ class CallRunner:
             self._host.show(ApprovalAsked(context.call))
             answer = await self._host.approve(request)
         self._apply(answer, request)
+
+    async def _ask(self, request: ApprovalRequest) -> Approval:
+        async with self._asking:
+            self._host.show(ApprovalAsked(request.call))
+            return await self._host.approve(request)
 
     def _apply(self, answer: Approval, request: ApprovalRequest) -> None:
         if answer.answer == "deny":

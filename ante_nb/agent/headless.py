@@ -117,6 +117,15 @@ def own_variables(space: Mapping[str, Any], hidden: Mapping[str, Any] | None = N
     }
 
 
+def outline(value: Any) -> dict[str, str]:
+    """A value as the policies that keep values in let it be seen."""
+    from ante_nb.describe import describe
+
+    if value is None:
+        return {}
+    return {"schema": str(describe(value, "schema")), "stats": str(describe(value, "stats"))}
+
+
 def ask_on_terminal(request: ApprovalRequest) -> Approval:
     """Ask by ``input()`` if a terminal is attached; else deny."""
     if not (sys.stdin and sys.stdin.isatty()):
@@ -195,7 +204,13 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
         )
         shown = None if value is None else _text_of(value)
         return PythonResult(
-            out.text(), err.text(), shown, error=error, interrupted=interrupted, variables=changed
+            out.text(),
+            err.text(),
+            shown,
+            error=error,
+            interrupted=interrupted,
+            variables=changed,
+            described=outline(value),
         )
 
     def trace(error: BaseException) -> str:

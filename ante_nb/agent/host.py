@@ -38,6 +38,10 @@ class PythonResult:
     interrupted: bool = False
     variables: tuple[str, ...] = ()
     """Names that the code bound anew, rebound or deleted."""
+    rich: tuple[Mapping[str, Any], ...] = ()
+    """What was displayed, as MIME bundles for the person; the model gets ``displays`` and ``images``."""
+    described: Mapping[str, str] = field(default_factory=dict)
+    """The value of the last expression as the data policies ``schema`` and ``stats`` let it be seen."""
 
 
 @dataclass(frozen=True, slots=True)

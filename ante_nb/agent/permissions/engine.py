@@ -133,6 +133,16 @@ class Permissions:
         """Add an allow rule (``--allow RULE``). Raises ``ConfigError`` where it is none."""
         self._rules["allow"].append(parse_rule(rule))
 
+    def rule_for(self, tool: str, text: str) -> Action | None:
+        """What the rules say that name ``tool`` itself (no wildcard), about ``text``; ``None``: nothing."""
+
+        def says(rules: Iterable[Rule]) -> bool:
+            return any(rule.tool.lower() == tool.lower() and rule.matches_text(text) for rule in rules)
+
+        if says(self._rules["deny"]):
+            return "deny"
+        return "allow" if says(self._grants) or says(self._rules["allow"]) else None
+
     def grant(self, rule: str) -> None:
         """Add what the person granted: it comes before ask rules, never before deny rules."""
         parsed = parse_rule(rule)

@@ -34,7 +34,7 @@ from ante_nb.messages import Image, Text
 from ante_nb.providers.spec import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ante_nb.agent.host import ToolContext
 
@@ -57,6 +57,8 @@ class ToolOutcome:
     variables: tuple[str, ...] = ()
     verbatim: bool = False
     trusted: bool = False
+    described: Mapping[str, str] = field(default_factory=dict)
+    """By data policy, what may be told of a value in place of ``content``."""
 
 
 FILES = "file:"
@@ -159,6 +161,17 @@ class Tool(ABC):
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         """The whole command, code or unified diff that an approval is about."""
         return self.primary(arguments)
+
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        """Whether the result may carry values of the person's data."""
+        return False
+
+    def without_data(self, arguments: BaseModel, outcome: ToolOutcome, policy: str) -> str:
+        """What may be told of such a result under ``policy`` (``schema`` or ``stats``)."""
+        from ante_nb.agent.data_gate import count_words
+
+        told = count_words("\n".join(part.text for part in outcome.content if isinstance(part, Text)))
+        return f"{'It failed; ' if outcome.is_error else ''}{told or 'no text'}"
 
     @abstractmethod
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
