@@ -18,7 +18,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, T
+from ante_nb.agent.host import (
+    Approval,
+    ApprovalRequest,
+    CellEdit,
+    CellReport,
+    Notebook,
+    PythonResult,
+    Question,
+    T,
+)
 from ante_nb.log import logger
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ class HeadlessHost:
     """
 
     notebook_path: Path | None = None
+    has_cells = False
 
     def __init__(self, mailbox: Mailbox, namespace: dict[str, Any] | None) -> None:
         self._mailbox = mailbox
@@ -57,18 +67,33 @@ class HeadlessHost:
         namespace = self._namespace
         return await self._mailbox.work(lambda: execute(code, namespace, on_output))  # type: ignore[no-any-return]
 
+    @property
+    def namespace(self) -> dict[str, Any] | None:
+        return self._namespace
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        return await self._mailbox.work(function)
+
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         space = own_variables(self._namespace or {})
         return await self._mailbox.work(lambda: look(space))  # type: ignore[no-any-return]
 
-    async def cells(self) -> list[Cell]:
-        return []
+    async def notebook(self, ids: tuple[str, ...] = ()) -> Notebook:
+        return Notebook()
+
+    async def edit_cell(self, edit: CellEdit) -> CellReport:
+        return CellReport("refused", "there is no notebook")
+
+    async def propose_cell(self, source: str) -> bool:
+        return False
 
     async def approve(self, request: ApprovalRequest) -> Approval:
         return await self._mailbox.work(lambda: ask_on_terminal(request))  # type: ignore[no-any-return]
 
     async def ask_user(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
-        return None
+        from ante_nb.agent.questions import answers_on_terminal
+
+        return await self._mailbox.work(lambda: answers_on_terminal(questions))  # type: ignore[no-any-return]
 
     def show(self, event: TurnEvent) -> None:
         self._mailbox.put(event)

@@ -53,6 +53,53 @@ class Cell:
     source: str
     outputs: str = ""
     id: str | None = None
+    count: int | None = None
+    """``In[count]``, where it was run."""
+    shapes: str = ""
+    """The outputs without any value: kinds, lines, characters, the class of an error."""
+    images: tuple[tuple[str, str], ...] = ()
+    """Images in the outputs or attached to the cell: media type and base64."""
+    current: bool = False
+    """Whether it is the cell of the running prompt."""
+    note: str = ""
+    """What is not known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """The cells, and how far they can be relied on: ``live`` from the front end's own model, ``saved`` from
+    the file and what was run since, ``history`` from what was run alone."""
+
+    cells: tuple[Cell, ...] = ()
+    origin: Literal["live", "saved", "history"] = "history"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellEdit:
+    """A change of the notebook, to be done by its front end.
+
+    ``id`` names the cell; for an insertion the one above (``top``: none; empty: the prompt's own cell or
+    what was inserted below it before). ``expected`` is the cell's text as the model saw it.
+    """
+
+    action: Literal["insert", "replace", "delete", "run"]
+    id: str
+    expected: str = ""
+    source: str = ""
+    kind: Literal["code", "markdown"] = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class CellReport:
+    """What became of it. ``queued``: it runs when the prompt's cell has ended; ``stale``: the cell is not
+    what the model saw; ``unconfirmed``: sent, and nobody said what happened. Cell as it is now."""
+
+    status: Literal["applied", "queued", "stale", "refused", "unconfirmed"]
+    reason: str = ""
+    id: str | None = None
+    number: int | None = None
+    source: str | None = None
 
 
 ApprovalAnswer: TypeAlias = Literal["once", "session", "always", "deny"]
@@ -91,6 +138,8 @@ class Question:
     question: str
     options: tuple[str, ...] = ()
     multiple: bool = False
+    custom: bool = True
+    """Whether an answer beside the options is taken; without options it always is."""
 
 
 class ApprovalPresenter(Protocol):
@@ -105,6 +154,18 @@ class ApprovalPresenter(Protocol):
     async def ready(self, timeout: float) -> bool: ...
 
     async def ask(self, request: ApprovalRequest) -> Approval: ...
+
+
+class QuestionPresenter(Protocol):
+    """Shows the model's questions and gets the answers; ``ready`` as for :class:`ApprovalPresenter`."""
+
+    name: str
+
+    async def ready(self, timeout: float) -> bool: ...
+
+    async def ask(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
+        """The answers, a list for each question; ``None`` where the person gave none."""
+        ...
 
 
 class Host(Protocol):
@@ -134,6 +195,16 @@ class Host(Protocol):
         """Run code in the person's namespace, one call at a time; ``on_output`` gets live output."""
         ...
 
+    @property
+    def namespace(self) -> dict[str, Any] | None:
+        """The person's namespace itself, shell names and all; only to be touched from within ``variables``."""
+        ...
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """What the person's own function returns, called on the thread of their variables; a coroutine is
+        awaited there."""
+        ...
+
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         """What ``look`` returns for the person's own variables, called on the thread that they live on.
 
@@ -141,8 +212,21 @@ class Host(Protocol):
         """
         ...
 
-    async def cells(self) -> list[Cell]:
-        """The notebook's cells; empty where there is no notebook."""
+    @property
+    def has_cells(self) -> bool:
+        """Whether there is a notebook, or at least a history of inputs."""
+        ...
+
+    async def notebook(self, ids: tuple[str, ...] = ()) -> Notebook:
+        """The notebook's cells; of those named by ``ids`` whole outputs and images."""
+        ...
+
+    async def edit_cell(self, edit: CellEdit) -> CellReport:
+        """Change the notebook through its front end; never raises for what the front end refuses."""
+        ...
+
+    async def propose_cell(self, source: str) -> bool:
+        """Propose the next code cell; whether that replaces one that was proposed in this turn."""
         ...
 
     async def approve(self, request: ApprovalRequest) -> Approval:

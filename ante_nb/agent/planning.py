@@ -36,6 +36,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         AnteError: something is missing or wrong; the message says what to type.
     """
     from ante_nb.agent.attachments import attach
+    from ante_nb.agent.images import take_images
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.prompt import MARK, environment, system_prompt
     from ante_nb.agent.tools import builtin_tools, select
@@ -67,7 +68,11 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     session = runtime.session
     parent, key = session.parent_for(cell, append=options.append)
     history = session.conversation(parent)
-    parts, names = await attach(turn.prompt, host, policies, options.variables)
+    limits = _limits(choice)
+    words, pasted = await asyncio.to_thread(take_images, turn.prompt, limits)
+    parts, names = await attach(words, host, policies, options.variables)
+    if pasted:
+        names.append(f"{len(pasted)} pasted image{'s' * (len(pasted) != 1)}")
     lead: list[Message] = []
     known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
     if tools and not known:
@@ -82,7 +87,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         prompt=turn.prompt,
         turn_id=turn.id,
     )
-    session.tool_state.limits = _limits(choice)
+    session.tool_state.limits = limits
     session.tool_state.policies = policies
     sources = choice.sources
     status = {
@@ -108,7 +113,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         permissions=permissions,
         history=history,
         node=node,
-        opening=(*lead, Message.user(turn.prompt, *parts)),
+        opening=(*lead, Message.user(words, *pasted, *parts)),
         status=status,
         attachments=tuple(names),
         notices=_news(runtime, choice, settings, permissions),

@@ -30,6 +30,7 @@ class BenchHost:
     env: dict[str, str] = field(default_factory=lambda: child_environment(os.environ))
     notebook_path: Path | None = None
     has_python: bool = True
+    has_cells: bool = False
     python: PythonResult | None = None
     space: dict[str, Any] = field(default_factory=dict)
 

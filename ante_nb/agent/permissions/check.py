@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
     from ante_nb.settings import Settings
 
-TOOLS = ("Read", "Write", "Edit", "Glob", "Grep", "Bash", "TodoWrite", "Python", "Variables")
+TOOLS = (
+    "Read",
+    "Write",
+    "Edit",
+    "Glob",
+    "Grep",
+    "Bash",
+    "TodoWrite",
+    "AskUser",
+    "Python",
+    "Variables",
+    "Cells",
+)
 """The built-in tools, whether or not the surroundings have them all."""
 FORM = "A rule is `Tool` or `Tool(glob)`, like `Bash(git push *)` or `Read(**/.env)`."
 _MCP = "mcp__"

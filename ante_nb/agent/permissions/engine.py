@@ -71,6 +71,10 @@ class _Facts:
     judgement: Judgement | None = None
     uncertain: str = ""
     """Why the call can't be known to be harmless; empty where it can or where that is no question."""
+    code: str | None = None
+    """Python that the call has run by another way than the Python tool."""
+    decision: str = "ask"
+    grant: str | None = None
     outside: str = ""
     """The path outside the allowed directories, or protected, that the call would touch."""
 
@@ -213,6 +217,8 @@ class Permissions:
     def _facts(self, tool: Tool, arguments: BaseModel, ctx: ToolContext) -> _Facts:
         cwd = real(Path(ctx.host.cwd))
         facts = _Facts(tool.name, tool.primary(arguments), cwd)
+        facts.decision, facts.grant = tool.decision(arguments), tool.grant(arguments)
+        facts.code = tool.python_code(arguments, ctx)
         roots = roots_of(ctx)
         try:
             facts.paths = [form for path in tool.paths(arguments, ctx) for form in _forms(path)]
@@ -220,10 +226,10 @@ class Permissions:
             facts.outside = error.message
         if tool.name == "Bash":
             self._bash_facts(facts, roots, ctx.host.env)
-        elif tool.name == "Python":
+        elif tool.name == "Python" or facts.code is not None:
             from ante_nb.agent.permissions.pycode import unsafe
 
-            facts.uncertain = unsafe(facts.primary) or ""
+            facts.uncertain = unsafe(facts.primary if facts.code is None else facts.code) or ""
         for path in facts.paths:
             if not inside(path, roots):
                 facts.outside = f"{path} is outside the working directory"
@@ -280,6 +286,8 @@ class Permissions:
 
     def _touches(self, rule: Rule, facts: _Facts) -> bool:
         """Whether a rule that restricts is about any part of a call."""
+        if facts.code is not None and rule.names("Python") and rule.matches_text(facts.code):
+            return True
         if not rule.names(facts.name):
             return False
         if rule.catches_all:
@@ -338,7 +346,11 @@ class Permissions:
             if not facts.uncertain:
                 return Decision("allow", "the code only computes")
             return Decision("ask", facts.uncertain, grant)
-        if tool.default == "allow" or self._mode == "auto":
+        if facts.code is not None and self._mode == "auto":
+            if not facts.uncertain:
+                return Decision("allow", "auto mode: the code only computes")
+            return Decision("ask", facts.uncertain, grant)
+        if facts.decision == "allow" or self._mode == "auto":
             return Decision("allow", f"{self._mode} mode")
         return Decision("ask", f"{tool.name} is asked about in strict mode", grant)
 
@@ -356,6 +368,9 @@ class Permissions:
             return bash_grant(facts.primary, facts.judgement, exact=exact)
         if facts.name == "Python":
             return str(Rule("Python", escape(facts.primary.strip()))) if guarded else "Python"
+        if facts.grant is not None:
+            # Where a deny rule stands, only an exact rule holds for code: there is none to offer.
+            return "" if guarded else facts.grant
         if facts.paths:
             return path_grant(facts.name, facts.paths[-1], facts.cwd)
         return facts.name

@@ -158,12 +158,28 @@ class Tool(ABC):
         primary = " ".join(self.primary(arguments).split())
         return f"{self.name}: {primary[:160]}" if primary else self.name
 
+    def decision(self, arguments: BaseModel) -> DefaultDecision:
+        """What the strict mode does with this call where no rule matches."""
+        return self.default
+
+    def python_code(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
+        """The Python code that this call has run in the kernel, where that is what it does."""
+        return None
+
+    def grant(self, arguments: BaseModel) -> str | None:
+        """The rule that "allow for this session" adds; ``None`` leaves it to the kind of tool."""
+        return None
+
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         """The whole command, code or unified diff that an approval is about."""
         return self.primary(arguments)
 
     def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
         """Whether the result may carry values of the person's data."""
+        return False
+
+    def shows_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        """Whether the result holds values that the tool itself has cut down to what the policy allows."""
         return False
 
     def without_data(self, arguments: BaseModel, outcome: ToolOutcome, policy: str) -> str:
@@ -195,6 +211,16 @@ class FileStamp:
 
     digest: str
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCell:
+    """A notebook cell as the model saw it last; ``source`` is empty where it saw a part only."""
+
+    number: int
+    kind: str
+    source: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +259,8 @@ class ToolState:
     roots: list[Path] = field(default_factory=list)
     reads: dict[str, FileStamp] = field(default_factory=dict)
     todos: list[dict[str, str]] = field(default_factory=list)
+    cells: dict[str, SeenCell] = field(default_factory=dict)
+    """The notebook's cells by id, as the model saw them last."""
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
     hidden: Callable[[str], bool] = field(default=lambda path: False)
