@@ -7,6 +7,7 @@ change it, run in call order. Approvals are asked one at a time, in call order.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.tools.base import Tool, ToolState
     from ante_nb.agent.turn import Turn
+    from ante_nb.agent.undo.recorder import Recorder
 
 _CLEANUP = 1.0
 """Seconds that running tools get to stop after an interrupt."""
@@ -64,6 +66,7 @@ class CallRunner:
         turn: its ``files`` and ``variables`` are filled.
         always: stores an allow rule for good (the person answered "always").
         granted: keeps a rule for the session's further turns.
+        recorder: keeps what a call may change, for undo.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class CallRunner:
         turn: Turn,
         always: Callable[[str], None] = lambda rule: None,
         granted: Callable[[str], None] = lambda rule: None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._host = host
         self._tools = tools
@@ -83,6 +87,7 @@ class CallRunner:
         self._turn = turn
         self._always = always
         self._granted = granted
+        self._recorder = recorder
         self._asking = asyncio.Lock()
         self._gate = DataGate(permissions, self._ask, self._apply)
         self._cancelled = threading.Event()
@@ -161,6 +166,8 @@ class CallRunner:
         try:
             await self._allow(item.tool, item.arguments, item.context)
             self._host.show(ToolStarted(item.call))
+            if self._recorder is not None and item.footprint.writes:
+                await self._recorder.before(item.footprint, json.dumps(item.call.arguments, default=str))
             started = time.monotonic()
             outcome = await item.tool.run(item.arguments, item.context)
             outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context)

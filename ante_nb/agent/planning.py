@@ -38,7 +38,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
     from ante_nb.agent.loop import Plan
-    from ante_nb.agent.prompt import MARK, environment, system_prompt
+    from ante_nb.agent.prompt import MARK, changes, environment, system_prompt
     from ante_nb.agent.tools import builtin_tools, select
     from ante_nb.messages import Message, Text
 
@@ -77,6 +77,9 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
     if tools and not known:
         lead.append(Message.user(environment(host.cwd, host.notebook_path)))
+
+    if tools and runtime.undo.news:
+        lead.append(Message.user(changes(runtime.undo.news)))
 
     turn.provider, turn.model = choice.provider.id, choice.model.id
     turn.thinking_level = choice.thinking

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.host import Host
     from ante_nb.agent.turn import TurnStatus
+    from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.catalog.load import Catalog
@@ -85,6 +86,7 @@ class Runtime:
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
+    _undo: UndoLog | None = None
     _keys: KeyRing | None = None
     _provider: Any = None
     _provider_key: Any = None
@@ -102,6 +104,15 @@ class Runtime:
 
             self._keys = KeyRing()
         return self._keys
+
+    @property
+    def undo(self) -> UndoLog:
+        """What turns did to files and variables, and the way back."""
+        if self._undo is None:
+            from ante_nb.agent.undo.log import UndoLog
+
+            self._undo = UndoLog()
+        return self._undo
 
     def settings(self) -> Settings:
         """The settings as they are on disk now."""
@@ -229,6 +240,8 @@ class Runtime:
         """Start a new session; choices stay, grants end with the session they were given for."""
         self.session = Session(meta=dict(self.session.meta))
         self.grants.clear()
+        if self._undo is not None:
+            self._undo.news.clear()
         self.changed()
 
     # ------------------------------------------------------------------------------------------ a turn
@@ -267,7 +280,11 @@ class Runtime:
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
-        await TurnLoop(session, plan, host, lambda: self._provider_for(plan.choice), turn).run()
+        told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
+        await TurnLoop(session, plan, host, lambda: self._provider_for(plan.choice), turn, recorder).run()
+        if plan.node.messages and plan.tools:
+            # Told to the model; a turn that left nothing to build on has told nobody.
+            del self.undo.news[:told]
         if turn.status == "completed":
             self._remember_model(plan.choice)
 

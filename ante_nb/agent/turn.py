@@ -43,6 +43,21 @@ class Step:
         return self.message.thinking
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a turn changed, by what happened to it: paths relative to the working directory, variables."""
+
+    files_new: tuple[str, ...] = ()
+    files_changed: tuple[str, ...] = ()
+    files_deleted: tuple[str, ...] = ()
+    variables_new: tuple[str, ...] = ()
+    variables_changed: tuple[str, ...] = ()
+    variables_gone: tuple[str, ...] = ()
+
+
+NO_CHANGES = Changes()
+
+
 @dataclass(slots=True, repr=False)
 class Turn:
     """One prompt and everything that came of it.
@@ -74,6 +89,8 @@ class Turn:
     variables: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: AnteError | None = None
+    changes: Changes = NO_CHANGES
+    """``files`` and ``variables`` sorted into new, changed and gone."""
 
     @property
     def text(self) -> str:

@@ -107,6 +107,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("save", "", "write the present choices to settings.json"),
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),
+    Command(
+        "changes",
+        "[TURN|all]",
+        "what a turn changed, files and variables; without TURN: the last one that is not undone",
+    ),
+    Command(
+        "undo",
+        "[TURN]",
+        "put back what a turn changed, files and variables; what was changed since is left and named",
+    ),
+    Command("redo", "", "take the last undo back"),
     Command("fix", "[WORDS]", "send the last error as a prompt"),
     Command("doctor", "", "what is found, what is missing, what to type"),
     Command("help", "", "this help"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments, keys, provider_commands
+from ante_nb.notebook import arguments, keys, provider_commands, undo_commands
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
@@ -317,6 +317,9 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "save": _save,
     "reset": _reset,
     "usage": _usage,
+    "changes": undo_commands.changes,
+    "undo": undo_commands.undo,
+    "redo": undo_commands.redo,
     "fix": _fix,
     "doctor": _doctor,
     "help": _help,
