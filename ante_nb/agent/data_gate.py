@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import Approval, ToolContext
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.tools.base import Tool, ToolOutcome
+    from ante_nb.agent.turn import StepToolCall
 
 RULE = "Data"
 """What rules about the data policy are called, as if it were a tool; its argument is a tool's name."""
@@ -51,14 +52,22 @@ class DataGate:
         """Tools whose results the person has kept in during this turn: not asked again."""
 
     async def through(
-        self, tool: Tool, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext
+        self,
+        tool: Tool,
+        arguments: BaseModel,
+        outcome: ToolOutcome,
+        ctx: ToolContext,
+        record: StepToolCall,
     ) -> ToolOutcome:
-        """``outcome``, or what may be told of it."""
+        """``outcome``, or what may be told of it; ``record`` takes note which it was."""
+        if not tool.carries_data(arguments, outcome, ctx):
+            record.data = "sent" if tool.shows_data(arguments, outcome, ctx) else ""
+            return outcome
         policy = ctx.state.policies.closest
-        if allows(policy, "sample") or not tool.carries_data(arguments, outcome, ctx):
+        if allows(policy, "sample") or await self._let_through(tool, arguments, outcome, ctx, policy):
+            record.data = "sent"
             return outcome
-        if await self._let_through(tool, arguments, outcome, ctx, policy):
-            return outcome
+        record.data = "withheld"
         told = tool.without_data(arguments, outcome, policy)
         note = f"[Data policy {policy}: values are withheld. The Variables tool tells types and shapes.]"
         text = "\n".join(part for part in (told, note) if part)

@@ -56,6 +56,9 @@ class Variables(Tool):
     def primary(self, arguments: BaseModel) -> str:
         return " ".join(cast("VariablesArguments", arguments).names)
 
+    def shows_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        return bool(cast("VariablesArguments", arguments).names)
+
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         names = cast("VariablesArguments", arguments).names
         if not ctx.host.has_python:
