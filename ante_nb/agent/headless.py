@@ -74,10 +74,6 @@ class HeadlessHost:
     async def call(self, function: Callable[[], Any]) -> Any:
         return await self._mailbox.work(function)
 
-    @property
-    def namespace(self) -> dict[str, Any] | None:
-        return self._namespace
-
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         space = own_variables(self._namespace or {})
         return await self._mailbox.work(lambda: look(space))  # type: ignore[no-any-return]

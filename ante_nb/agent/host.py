@@ -205,11 +205,6 @@ class Host(Protocol):
         awaited there."""
         ...
 
-    @property
-    def namespace(self) -> dict[str, Any] | None:
-        """The person's namespace itself, shell names and all; only to be touched from within ``variables``."""
-        ...
-
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         """What ``look`` returns for the person's own variables, called on the thread that they live on.
 

@@ -127,10 +127,6 @@ class NotebookHost:
     def namespace(self) -> dict[str, Any] | None:
         return self._state.shell.user_ns  # type: ignore[no-any-return]
 
-    @property
-    def namespace(self) -> dict[str, Any] | None:
-        return self._state.shell.user_ns  # type: ignore[no-any-return]
-
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         shell = self._state.shell
 
