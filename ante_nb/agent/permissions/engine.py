@@ -259,6 +259,14 @@ class Permissions:
             facts.uncertain = verdict.reason
         elif self._has_path_deny() and verdict.shows_files():
             facts.uncertain = "it shows what is in files"
+        elif self._may_be_denied(facts, verdict):
+            facts.uncertain = "it may be another way to write what is denied"
+
+    def _may_be_denied(self, facts: _Facts, verdict: Judgement) -> bool:
+        from ante_nb.agent.permissions.stages import may_be_meant
+
+        rules = [rule for rule in self._rules["deny"] if rule.names("Bash") and not rule.catches_all]
+        return any(may_be_meant(rule, verdict, facts.cwd) for rule in rules)
 
     def _has_deny(self) -> bool:
         return any(
@@ -289,7 +297,10 @@ class Permissions:
         if facts.code is not None and rule.names("Python") and rule.matches_text(facts.code):
             return True
         if not rule.names(facts.name):
-            return False
+            # Write and Edit do the same to a file: what must not be edited must not be written over.
+            twin = {"Write": "Edit", "Edit": "Write"}.get(facts.name)
+            if twin is None or rule.catches_all or not rule.names(twin) or rule not in self._rules["deny"]:
+                return False
         if rule.catches_all:
             return True
         if facts.judgement is not None:

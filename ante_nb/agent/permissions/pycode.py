@@ -90,6 +90,8 @@ def unsafe(code: str, loaded: Container[str] | None = None) -> str | None:
         loaded: modules that are imported already; only those (and built-in ones) may be imported, for the
             first import of a name can find a file of that name in the working directory.
     """
+    if odd_lines(code):
+        return "it holds characters or prompts that IPython reads in a way of its own"
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -101,6 +103,17 @@ def unsafe(code: str, loaded: Container[str] | None = None) -> str | None:
         return check.why
     except RecursionError:
         return "it is nested too deeply to judge"
+
+
+# What str.splitlines takes for the end of a line and Python does not: IPython would see other lines.
+_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+# IPython takes prompts off the lines of a pasted session: "... %rm *f" is an expression before that.
+_PROMPT = re.compile(r"[ \t]*(?:>>>|\.\.\.|In ?\[)", re.MULTILINE)
+
+
+def odd_lines(code: str) -> bool:
+    """Whether IPython may run other lines than those that the parser sees."""
+    return _ODD.search(code) is not None or _PROMPT.search(code) is not None
 
 
 class _Check:

@@ -27,6 +27,7 @@ _GAP = re.compile(r"(?:[ \t\n]|\\\n)*\Z")
 _ODD = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\x80-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 )
+_OTHER_HOME = re.compile(r"(?:^|[=:])~(?:[-+]|\d)")
 _QUIET_REDIRECT = re.compile(r"(?:\d*>&\d+|\d*(?:>|>>|<)\s*/dev/null|&>>?\s*/dev/null)\Z")
 
 
@@ -249,6 +250,9 @@ class _Walk:
 
     def word(self, node: Node) -> Word:
         kind, raw = node.type, self.text(node)
+        if kind != "raw_string" and _OTHER_HOME.search(raw):
+            # ~+ is the working directory, ~- the one before it, ~2 one of a stack.
+            self.problem("it names a directory that is known only when it runs")
         if kind in ("word", "number", "test_operator") and not node.child_count:
             if not _PLAIN.match(raw):
                 self.problem(UNPARSED)
