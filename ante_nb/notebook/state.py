@@ -37,6 +37,8 @@ class KernelState:
     question_presenters: list[QuestionPresenter] = field(default_factory=list)
     executed: dict[str, Executed] = field(default_factory=dict)
     """What was run in this kernel, each cell as it was run last: by cell id, or by ``In[n]`` without one."""
+    silent_page: str = ""
+    """The client whose page did not answer when its cells were asked for."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""

@@ -74,6 +74,7 @@ class _Facts:
     code: str | None = None
     """Python that the call has run by another way than the Python tool."""
     decision: str = "ask"
+    doubt: str = ""
     grant: str | None = None
     outside: str = ""
     """The path outside the allowed directories, or protected, that the call would touch."""
@@ -185,7 +186,7 @@ class Permissions:
         if denied is not None:
             return Decision("deny", f"the rule deny {denied} forbids it")
         for rule in self._grants:
-            if self._granted(rule, facts) and (not guarded or rule.exact):
+            if self._granted(rule, facts) and (not guarded or rule.exact) and not facts.doubt:
                 return Decision("allow", f"{rule} was granted for this session")
         for rule in self._rules["ask"]:
             if self._touches(rule, facts):
@@ -218,7 +219,7 @@ class Permissions:
         cwd = real(Path(ctx.host.cwd))
         facts = _Facts(tool.name, tool.primary(arguments), cwd)
         facts.decision, facts.grant = tool.decision(arguments), tool.grant(arguments)
-        facts.code = tool.python_code(arguments, ctx)
+        facts.code, facts.doubt = tool.python_code(arguments, ctx), tool.doubt(arguments, ctx)
         roots = roots_of(ctx)
         try:
             facts.paths = [form for path in tool.paths(arguments, ctx) for form in _forms(path)]
@@ -361,6 +362,8 @@ class Permissions:
             if not facts.uncertain:
                 return Decision("allow", "auto mode: the code only computes")
             return Decision("ask", facts.uncertain, grant)
+        if facts.doubt:
+            return Decision("ask", facts.doubt, grant)
         if facts.decision == "allow" or self._mode == "auto":
             return Decision("allow", f"{self._mode} mode")
         return Decision("ask", f"{tool.name} is asked about in strict mode", grant)
@@ -381,7 +384,7 @@ class Permissions:
             return str(Rule("Python", escape(facts.primary.strip()))) if guarded else "Python"
         if facts.grant is not None:
             # Where a deny rule stands, only an exact rule holds for code: there is none to offer.
-            return "" if guarded else facts.grant
+            return "" if guarded or facts.doubt else facts.grant
         if facts.paths:
             return path_grant(facts.name, facts.paths[-1], facts.cwd)
         return facts.name

@@ -166,6 +166,10 @@ class Tool(ABC):
         """The Python code that this call has run in the kernel, where that is what it does."""
         return None
 
+    def doubt(self, arguments: BaseModel, ctx: ToolContext) -> str:
+        """Why this call is asked about in mode auto as well; empty where it need not be."""
+        return ""
+
     def grant(self, arguments: BaseModel) -> str | None:
         """The rule that "allow for this session" adds; ``None`` leaves it to the kind of tool."""
         return None

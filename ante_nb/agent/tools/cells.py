@@ -34,6 +34,9 @@ WHOLE = 20
 IMAGES = 6
 """Images that are sent with one call."""
 _PROMPT = re.compile(r"\s*%%?ante\b")
+# What a front end fetches or runs when it shows a Markdown cell: images, HTML, diagrams with images in
+# them. An address can carry data out, so a person looks first.
+_FETCHES = re.compile(r"<|!\s*\[|mermaid", re.IGNORECASE)
 
 
 class CellsArguments(ToolArguments):
@@ -93,6 +96,14 @@ class Cells(Tool):
         seen = _seen(args.cell, ctx)
         # What has changed since is not run, so what was seen is what is judged; the unknown is not safe.
         return seen[1].source if seen is not None else "?"
+
+    def doubt(self, arguments: BaseModel, ctx: ToolContext) -> str:
+        args = cast("CellsArguments", arguments)
+        seen = _seen(args.cell, ctx) if args.action == "replace" else None
+        kind = args.kind if args.action == "insert" else seen[1].kind if seen else "code"
+        if args.action in ("insert", "replace") and kind != "code" and _FETCHES.search(args.source):
+            return "a Markdown cell with images or HTML may fetch from the network when it is shown"
+        return ""
 
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         args = cast("CellsArguments", arguments)

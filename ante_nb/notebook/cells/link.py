@@ -24,6 +24,8 @@ HELLO_TIMEOUT = 3.0
 """Seconds in which a front end with our extension says that it is there."""
 REPLY_TIMEOUT = 15.0
 """Seconds for the answer to a request: a page in the background is slow."""
+_SILENT_BEFORE = 0.5
+"""The same for a page that did not answer in an earlier turn."""
 _OTHERS = 0.3
 """Seconds that the page of the running cell gets after another page has answered."""
 
@@ -75,8 +77,11 @@ class FrontEndLink:
         return reply
 
     async def _talk(self, exchange: _Exchange, op: str, data: dict[str, Any]) -> dict[str, Any]:
-        client = await exchange.hello(REPLY_TIMEOUT if self._seen else HELLO_TIMEOUT)
+        silent = bool(exchange.own) and self._state.silent_page == exchange.own
+        first = _SILENT_BEFORE if silent else HELLO_TIMEOUT
+        client = await exchange.hello(REPLY_TIMEOUT if self._seen else first)
         self._seen = self._seen or client is not None
+        self._state.silent_page = "" if self._seen else exchange.own
         if client is None:
             # Not asked again in this turn: every further call would wait as long.
             self._absent = None if self._seen else NO_EXTENSION
@@ -110,7 +115,7 @@ class _Exchange:
         self._loop = asyncio.get_running_loop()
         self._came: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         header = state.request.get("header", {})
-        self._own: str = header.get("session", "")
+        self.own: str = header.get("session", "")
         self._cell = state.cell_id
         self.version = 0
         self._closed = False
@@ -140,12 +145,12 @@ class _Exchange:
             if "ready" not in data:
                 continue
             found.append(data)
-            if data.get("from") == self._own:
+            if data.get("from") == self.own:
                 break
             end = min(end, self._loop.time() + _OTHERS)
         if not found:
             return None
-        best = max(found, key=lambda item: (item.get("from") == self._own, bool(item.get("holds"))))
+        best = max(found, key=lambda item: (item.get("from") == self.own, bool(item.get("holds"))))
         self.version = best.get("ready", 0)
         return str(best.get("from"))
 
