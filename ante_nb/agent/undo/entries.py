@@ -96,9 +96,13 @@ def read(path: str, cap: int) -> tuple[Entry | None, bytes | None]:
     try:
         # Not to be caught by a pipe that was put there meanwhile.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            data = file.read(cap + 1)
+        try:
+            data = os.read(handle, min(found.st_size, cap) + 1)
+            while len(data) <= cap and (more := os.read(handle, cap + 1 - len(data))):
+                data += more
             after = os.fstat(handle)
+        finally:
+            os.close(handle)
     except OSError:
         return Entry(sig_of(found)), None
     if len(data) > cap:

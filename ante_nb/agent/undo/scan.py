@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_IFLNK, S_IFREG
+from stat import S_IFDIR, S_IFLNK, S_IFREG
 from typing import TYPE_CHECKING
 
 from ante_nb.agent.tools.ignore import Ignored
@@ -32,8 +32,8 @@ MAX_ENTRIES = 100_000
 MAX_SECONDS = 10.0
 """A larger working directory (a whole home, a data lake) is not walked to its end."""
 
-_KINDS = (S_IFREG, S_IFLNK)
 _KIND = 0o170000
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -128,8 +128,8 @@ class Scanner:
     ) -> tuple[Scan, dict[str, tuple[int, int]]]:
         scan = Scan(started=time.time_ns())
         rules: dict[str, tuple[int, int]] = {}
-        found, known, ignored = scan.found, self._known, self._ignored
-        root, kinds = self.root + "/", _KINDS
+        found, known = scan.found, self._known
+        root = self.root + "/"
         end = time.monotonic() + MAX_SECONDS
         queue = deque([""])
         while queue:
@@ -144,15 +144,17 @@ class Scanner:
                 scan.problem = "it was interrupted"
                 break
             try:
-                with os.scandir(root + prefix) as entries:
+                # By descriptor, so that the system need not follow the whole path for every file.
+                directory = os.open(root + prefix, _OPEN)
+            except OSError:
+                scan.blind.append(prefix)
+                continue
+            try:
+                with os.scandir(directory) as entries:
                     for entry in entries:
                         name = entry.name
                         path = prefix + name
-                        if path in known:
-                            pass
-                        elif path in ignored or self._learn(
-                            path, directory=entry.is_dir(follow_symlinks=False)
-                        ):
+                        if path not in known and self._leave_out(path, entry):
                             if name == ".gitignore":
                                 rules[path] = _seen(entry)
                             continue
@@ -161,26 +163,29 @@ class Scanner:
                         except OSError:
                             continue
                         mode = info.st_mode
-                        if mode & _KIND in kinds:
+                        kind = mode & _KIND
+                        if kind in (S_IFREG, S_IFLNK):
                             found[path] = (
                                 mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino
                             )  # fmt: skip
                             if name == ".gitignore":
                                 rules[path] = (info.st_mtime_ns, info.st_size)
-                        elif entry.is_dir(follow_symlinks=False):
-                            if name in NEVER:
-                                continue
+                        elif kind == S_IFDIR:
                             found[path + "/"] = sig_of(info)
                             queue.append(path + "/")
             except OSError:
                 scan.blind.append(prefix)
+            finally:
+                os.close(directory)
         for path in skip:
             found.pop(path, None)
         return scan, rules
 
-    def _learn(self, path: str, *, directory: bool) -> bool:
-        """Whether a path that no walk has met before is left out; remembered."""
-        verdict = self._judge(path, directory=directory)
+    def _leave_out(self, path: str, entry: os.DirEntry[str]) -> bool:
+        """Whether a path is left out; asked once, then remembered."""
+        if path in self._ignored:
+            return True
+        verdict = self._judge(path, directory=entry.is_dir(follow_symlinks=False))
         (self._ignored if verdict else self._known).add(path)
         return verdict
 

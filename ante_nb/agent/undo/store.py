@@ -81,6 +81,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         self._version = -1
+        self._inside = False
 
     @property
     def path(self) -> Path:
@@ -105,15 +106,18 @@ class Store:
         with self._lock:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
+            self._inside = True
             try:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+            finally:
+                self._inside = False
             connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self.path.exists():
+        if self._connection is not None and (self._inside or self.path.exists()):
             return self._connection
         self.close()
         paths.ensure(self.directory)

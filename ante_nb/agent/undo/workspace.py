@@ -68,11 +68,10 @@ class Workspace:
         """Paths that are not as they were known, and those that are gone."""
         sigs = self._sigs
         changed = [(path, sig) for path, sig in scan.found.items() if sigs.get(path) != sig]
-        gone = [
-            path
-            for path in sigs.keys() - scan.found.keys()
-            if path not in skip and not _below(path, scan.blind)
-        ]
+        gone: list[str] = []
+        if len(sigs) + sum(path not in sigs for path, _ in changed) != len(scan.found):
+            left = sigs.keys() - scan.found.keys() - skip
+            gone = [path for path in left if not _below(path, scan.blind)]
         return changed, gone
 
     def _look(self, path: str, sig: Sig, started: int, *, keep: bool) -> tuple[Entry, bytes | None]:
