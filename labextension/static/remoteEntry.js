@@ -11,13 +11,25 @@
     return whole.length <= limit ? whole
       : `${whole.slice(0, half)}\n[... ${whole.length - 2 * half} characters trimmed ...]\n${whole.slice(-half)}`;
   };
+  // A reply has room for so much: a message that is too long would cost the page its connection.
+  const take = (value, want) => {
+    const part = cut(value, Math.min(want.limit, Math.max(want.room.left, 200)));
+    want.room.left -= part.length;
+    return part;
+  };
+  const picture = (value, want) => {
+    const data = text(value);
+    if (!want.images || data.length > want.room.left) return null;
+    want.room.left -= data.length;
+    return data;
+  };
   // What the kernel's half shows of an output; of the rest only that it is there (null).
   const bundle = (data, want) => Object.fromEntries(Object.entries(data || {}).map(([mime, value]) => [mime,
-    /^text\/(plain|markdown|latex)$/.test(mime) ? cut(value, want.limit)
-      : want.images && /^image\/(png|jpeg|gif|webp)$/.test(mime) && text(value).length < 6e6 ? text(value) : null]));
+    /^text\/(plain|markdown|latex)$/.test(mime) ? take(value, want)
+      : /^image\/(png|jpeg|gif|webp)$/.test(mime) ? picture(value, want) : null]));
   const output = (item, want) => ({
-    output_type: item.output_type, name: item.name, ename: item.ename, evalue: cut(item.evalue, want.limit),
-    text: cut(item.text, want.limit), traceback: item.traceback && [cut(item.traceback.join('\n'), want.limit)],
+    output_type: item.output_type, name: item.name, ename: item.ename, evalue: take(item.evalue, want),
+    text: take(item.text, want), traceback: item.traceback && [take(item.traceback.join('\n'), want)],
     data: bundle(item.data, want)
   });
 
@@ -37,22 +49,23 @@
         && panels.push(panel));
       return panels.find(panel => seek(panel, cell)[1]) || panels[0];
     };
-    const show = (model, number, want) => {
-      const whole = want.ids.includes(idOf(model)), wanted = { limit: whole ? 20000 : 2000, images: whole };
+    const show = (model, number, want, room) => {
+      const whole = want.ids.includes(idOf(model));
+      const wanted = { limit: whole ? 20000 : 2000, images: whole, room };
       return {
         number, id: idOf(model), cell_type: model.type, source: model.sharedModel.getSource(),
         execution_count: model.type === 'code' ? model.executionCount : null,
         outputs: model.type === 'code' && idOf(model) !== want.cell
-          ? model.outputs.toJSON().map(item => output(item, wanted)) : [],
+          ? model.outputs.toJSON().slice(0, 200).map(item => output(item, wanted)) : [],
         attachments: whole && model.attachments
           ? Object.entries(model.attachments.toJSON()).map(([name, data]) => [name, bundle(data, wanted)]) : []
       };
     };
 
     const list = (panel, want) => {
-      const cells = panel.content.model.cells;
+      const cells = panel.content.model.cells, room = { left: 6e6 };
       return { path: panel.context.path, dirty: panel.context.model.dirty,
-        cells: Array.from({ length: cells.length }, (_, at) => show(cells.get(at), at + 1, want)) };
+        cells: Array.from({ length: cells.length }, (_, at) => show(cells.get(at), at + 1, want, room)) };
     };
 
     const edit = (panel, want) => {

@@ -253,6 +253,22 @@ def test_a_presenter_is_asked_before_stdin(ante: Ante) -> None:
     assert "-> by the panel" in result_of(ante)
 
 
+def test_a_blocking_call_reads_the_file_and_asks_by_stdin(book: Ante) -> None:
+    book.server.enqueue(
+        Reply(tool("Cells", {}, id="call_1")),
+        Reply(tool("Cells", {"action": "insert", "source": "x"}, id="call_2")),
+        Reply(tool("AskUser", {"questions": [{"question": "Well?"}]}, id="call_3")),
+        Reply(tool("Cells", {"action": "next", "source": "n = 1"}, id="call_4")),
+        Reply(text("done")),
+    )
+    code = "import ante_nb\nt = ante_nb.ask('go', mode='auto')\nprint(t.status)"
+    outcome = book.kernel.run(code, stdin=["fine"])
+    assert outcome.status == "ok" and "completed" in outcome.text, outcome.text
+    assert "value = 1" in result_of(book) and "blocking call" in result_of(book)
+    assert result_of(book, "call_2").startswith("refused") and "-> fine" in result_of(book, "call_3")
+    assert [item["text"] for item in outcome.reply["payload"]] == ["n = 1"]
+
+
 def _png(width: int, height: int) -> bytes:
     from PIL import Image
 

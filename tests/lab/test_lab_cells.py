@@ -280,3 +280,29 @@ def test_an_image_pasted_into_a_prompt_becomes_a_file_and_is_sent(lab: Lab, serv
     content = server.chats[-1].body["messages"][-1]["content"]
     images = [item["image_url"]["url"] for item in content if item["type"] == "image_url"]
     assert images == [f"data:image/png;base64,{base64.b64encode(picture).decode()}"]
+
+
+def test_outputs_of_any_size_do_not_cost_the_connection(lab: Lab, server: ChatServer) -> None:
+    noise = (
+        "import os, base64\nfrom IPython.display import display\n"
+        "for n in range(8):\n"
+        "    print(n, 'x' * 1_000_000)\n"
+        "    display({'image/png': base64.b64encode(os.urandom(1_500_000)).decode()}, raw=True)"
+    )
+    write(
+        lab,
+        "huge",
+        [
+            {"id": "setup", "source": PROMPT},
+            {"id": "big", "source": noise},
+            {"id": "ask", "source": "%%ante\ngo"},
+        ],
+    )
+    lab.open("huge")
+    lab.run(0)
+    lab.run(1)
+    play(server, {}, {"cell": "big"}, {"cell": "setup"})
+    lab.run(2)
+    told = results(server)
+    assert all("as they stand in the front end now" in result for result in told.values())
+    assert "characters trimmed" in told["call_2"]

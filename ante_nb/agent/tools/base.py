@@ -219,7 +219,7 @@ class FileStamp:
 
 @dataclass(frozen=True, slots=True)
 class SeenCell:
-    """A notebook cell as the model saw it last; ``source`` is empty where it saw a part only."""
+    """A notebook cell as the model saw it last; ``whole`` says whether it saw all of ``source``."""
 
     number: int
     kind: str
