@@ -13,11 +13,13 @@ import inspect
 import io
 import os
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.deadline import Deadline, raise_in
 from ante_nb.agent.host import (
     Approval,
     ApprovalRequest,
@@ -62,10 +64,20 @@ class HeadlessHost:
     def has_python(self) -> bool:
         return self._namespace is not None
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         assert self._namespace is not None
         namespace = self._namespace
-        return await self._mailbox.work(lambda: execute(code, namespace, on_output))  # type: ignore[no-any-return]
+
+        def run() -> Any:
+            owner = threading.current_thread()
+            deadline = Deadline(timeout, lambda: raise_in(owner))
+            with deadline.running():
+                result = execute(code, namespace, on_output)
+            return result if inspect.isawaitable(result) else deadline.told(result)
+
+        return await self._mailbox.work(run)  # type: ignore[no-any-return]
 
     @property
     def namespace(self) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.deadline import Deadline, raise_in
 from ante_nb.agent.headless import own_variables, tool_environment
 from ante_nb.agent.host import (
     Approval,
@@ -80,8 +81,11 @@ class NotebookHost:
         with self._guard.awaiting(task):
             return await task
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         guard = self._guard
+        deadline = Deadline(timeout, guard.end_code if guard else lambda: raise_in(self._owner))
 
         def live(text: str) -> None:
             on_output(text)
@@ -98,8 +102,9 @@ class NotebookHost:
         async def run() -> PythonResult:
             self._state.in_tool = True
             try:
-                with guard.blocking() if guard else nullcontext():
-                    return await run_python(self._state.shell, code, live, awaited if guard else None)
+                with guard.blocking() if guard else nullcontext(), deadline.running():
+                    result = await run_python(self._state.shell, code, live, awaited if guard else None)
+                return deadline.told(result)
             finally:
                 self._state.in_tool = False
 

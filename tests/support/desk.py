@@ -47,9 +47,15 @@ class DeskHost:
     asking: int = 0
     most_asking: int = 0
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         result = execute(code, self.namespace, on_output)
         return await result if inspect.isawaitable(result) else result  # type: ignore[no-any-return]
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        result = function()
+        return await result if inspect.isawaitable(result) else result
 
     async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
         return look(own_variables(self.namespace))

@@ -37,7 +37,7 @@ class BenchHost:
     async def variables(self, look: Any) -> Any:
         return look(own_variables(self.space))
 
-    async def run_python(self, code: str, on_output: Any) -> Any:
+    async def run_python(self, code: str, on_output: Any, timeout: float | None = None) -> Any:
         on_output("live")
         return self.python
 

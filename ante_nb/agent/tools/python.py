@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import PythonResult, ToolContext
 
 
+MOST_MS = 3_600_000
+
+
 class PythonArguments(ToolArguments):
     code: str = Field(description="Python (IPython) code; the value of its last expression is returned.")
+    timeout: int | None = Field(
+        None,
+        gt=0,
+        le=MOST_MS,
+        description="Milliseconds until it is ended; without it, it may take its time.",
+    )
 
 
 class Python(Tool):
@@ -46,7 +55,8 @@ class Python(Tool):
         code = cast("PythonArguments", arguments).code
         if not ctx.host.has_python:
             raise ToolError("There is no Python namespace here.", "Run a script with Bash instead.")
-        result = await ctx.host.run_python(code, ctx.emit)
+        limit = cast("PythonArguments", arguments).timeout
+        result = await ctx.host.run_python(code, ctx.emit, limit / 1000 if limit else None)
         return ToolOutcome(
             (Text(_report(result)), *result.images),
             is_error=bool(result.error) or result.interrupted,
