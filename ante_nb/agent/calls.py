@@ -170,7 +170,7 @@ class CallRunner:
                 await self._recorder.before(item.footprint, json.dumps(item.call.arguments, default=str))
             started = time.monotonic()
             outcome = await item.tool.run(item.arguments, item.context)
-            outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context)
+            outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context, item.record)
             result = finish(outcome, item.call, self._state)
         except ToolDeniedError as error:
             self._settle(item, _error(item.call, str(error)), "denied", 0.0)
@@ -205,6 +205,11 @@ class CallRunner:
 
     async def _allow(self, tool: Tool, arguments: BaseModel, context: ToolContext) -> None:
         """Return if the call may run; raise ``ToolDeniedError`` if not."""
+        code = tool.primary(arguments) if tool.name == "Python" else tool.python_code(arguments, context)
+        if code is not None and self._permissions.mode != "yolo":
+            from ante_nb.agent.permissions.bindings import bindings_of
+
+            context.bindings = await bindings_of(code, self._host)
         if self._permissions.decide(tool, arguments, context).action == "allow":
             return
         async with self._asking:

@@ -191,8 +191,11 @@ class Host(Protocol):
         """Whether ``run_python`` works here."""
         ...
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
-        """Run code in the person's namespace, one call at a time; ``on_output`` gets live output."""
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
+        """Run code in the person's namespace, one call at a time; ``on_output`` gets live output, and after
+        ``timeout`` seconds it is ended with a ``TimeoutError``."""
         ...
 
     @property
@@ -254,3 +257,5 @@ class ToolContext:
     """Live output for the person."""
     cancelled: Callable[[], bool] = field(default=lambda: False)
     """Polled by tools that run in a worker thread."""
+    bindings: dict[str, str] | None = None
+    """What the names in the call's Python code are bound to, for the permissions' judgement of it."""

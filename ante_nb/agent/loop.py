@@ -35,6 +35,7 @@ from ante_nb.messages import (
     UsageUpdate,
 )
 from ante_nb.providers.spec import Request
+from ante_nb.providers.transports.ledger import Ledger, recording
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -150,7 +151,10 @@ class TurnLoop:
                 self._host.show(Notice("warning", journal.problem))
             for text in self._plan.notices:
                 self._host.show(Notice("warning", text))
-            await self._steps()
+            ledger = Ledger()
+            turn.sent = ledger.requests
+            with recording(ledger):
+                await self._steps()
         except asyncio.CancelledError:
             turn.status = "interrupted"
             turn.error = TurnError("interrupted", "What was finished is kept; run the cell again or go on.")

@@ -40,13 +40,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.prompt import MARK, changes, environment, system_prompt
     from ante_nb.agent.tools import builtin_tools, select
+    from ante_nb.agent.tools.functions import REGISTERED
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
     choice = await asyncio.to_thread(runtime.choose, options, settings)
     mode, mode_source = runtime.mode(options, settings)
     policies, policy_source = runtime.policies(options, settings)
-    everything = builtin_tools(host)
+    everything = {**builtin_tools(host), **REGISTERED}
     wanted = options.tools if options.tools is not None else runtime.choices.tools
     if wanted is None and settings.values.tools is not None:
         try:
@@ -81,6 +82,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     if tools and runtime.undo.news:
         lead.append(Message.user(changes(runtime.undo.news)))
 
+    turn.attached = frozenset(part.text for part in parts if isinstance(part, Text))
     turn.provider, turn.model = choice.provider.id, choice.model.id
     turn.thinking_level = choice.thinking
     node = Node(

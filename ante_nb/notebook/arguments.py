@@ -100,6 +100,11 @@ COMMANDS: tuple[Command, ...] = (
         "(`df=schema`; `df=` takes it back)",
     ),
     Command(
+        "sent",
+        "[--full [N]]",
+        "what left this machine in the last turn, and how much of it was your data; --full prints the bodies",
+    ),
+    Command(
         "key",
         "PROVIDER [--delete]",
         "ask for an API key by a password prompt and store it; --delete forgets it",

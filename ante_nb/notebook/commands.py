@@ -206,6 +206,12 @@ def _policy(state: KernelState, rest: str) -> None:
     say(f"data policy: {policies.words()} ({source}): {meaning}")
 
 
+def _sent(state: KernelState, rest: str) -> None:
+    from ante_nb.notebook.sent import sent
+
+    sent(state, rest)
+
+
 def _value(rest: str) -> str | None:
     return None if rest.lower() in ("default", "unset", "-") else rest
 
@@ -313,6 +319,7 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "thinking": _thinking,
     "mode": _mode,
     "policy": _policy,
+    "sent": _sent,
     "key": keys.key,
     "save": _save,
     "reset": _reset,
