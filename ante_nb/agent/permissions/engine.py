@@ -7,6 +7,7 @@ defaults of the mode. No sandbox is claimed: what an allowed command does is not
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -73,6 +74,8 @@ class _Facts:
     """Why the call can't be known to be harmless; empty where it can or where that is no question."""
     code: str | None = None
     """Python that the call has run by another way than the Python tool."""
+    effect: str = ""
+    """What code that is known changes in memory."""
     decision: str = "ask"
     doubt: str = ""
     grant: str | None = None
@@ -228,9 +231,7 @@ class Permissions:
         if tool.name == "Bash":
             self._bash_facts(facts, roots, ctx.host.env)
         elif tool.name == "Python" or facts.code is not None:
-            from ante_nb.agent.permissions.pycode import unsafe
-
-            facts.uncertain = unsafe(facts.primary if facts.code is None else facts.code) or ""
+            self._python_facts(facts, roots, ctx)
         for path in facts.paths:
             if not inside(path, roots):
                 facts.outside = f"{path} is outside the working directory"
@@ -262,6 +263,40 @@ class Permissions:
             facts.uncertain = "it shows what is in files"
         elif self._may_be_denied(facts, verdict):
             facts.uncertain = "it may be another way to write what is denied"
+
+    def _python_facts(self, facts: _Facts, roots: list[Path], ctx: ToolContext) -> None:
+        from ante_nb.agent.permissions.pycode import unsafe
+
+        code = facts.primary if facts.code is None else facts.code
+        facts.uncertain = unsafe(code) or ""
+        if not facts.uncertain or ctx.bindings is None:
+            return
+        from ante_nb.agent.permissions.analysis import analyse
+        from ante_nb.agent.permissions.bindings import shadowing
+
+        found = analyse(code, ctx.bindings)
+        if found.why is None and any(rule.names("Python") for rule in self._rules["deny"]):
+            # What is forbidden there is a text; the same can be written in many ways.
+            found.why = "it is no plain computation"
+        if found.why is None and (other := shadowing(roots)):
+            found.why = f"{other} in the working directory would be imported in place of a library"
+        facts.uncertain = found.why or ""
+        if found.why is not None:
+            return
+        facts.effect = found.effect
+        for text in (*found.reads, *found.writes):
+            path = Path(os.path.normpath(facts.cwd / os.path.expanduser(text)))  # noqa: PTH111
+            # Addresses (file:x is one for pandas), patterns, and directories, of which polars reads all files.
+            address = re.match(r"[A-Za-z][\w+.-]*:", text)
+            if address or any(char in text for char in "*?[|{\0") or path.is_dir():
+                facts.uncertain = f"it opens {text[:60]}"
+                return
+            forms = _forms(path)
+            facts.touched += forms
+            if not all(inside(form, roots) for form in forms):
+                facts.outside = f"{path} is outside the working directory"
+            elif text in found.writes and (path.suffix == ".ipynb" or _protected(path, facts.cwd)):
+                facts.outside = f"{path.name} is a file that other programs obey"
 
     def _may_be_denied(self, facts: _Facts, verdict: Judgement) -> bool:
         from ante_nb.agent.permissions.stages import may_be_meant
@@ -355,9 +390,13 @@ class Permissions:
         if facts.judgement is not None:
             return self._default_bash(facts, grant)
         if tool.name == "Python":
-            if not facts.uncertain:
+            if facts.uncertain:
+                return Decision("ask", facts.uncertain, grant)
+            if not facts.effect:
                 return Decision("allow", "the code only computes")
-            return Decision("ask", facts.uncertain, grant)
+            if self._mode == "auto":
+                return Decision("allow", "auto mode: the code only works on data")
+            return Decision("ask", facts.effect, grant)
         if facts.code is not None and self._mode == "auto":
             if not facts.uncertain:
                 return Decision("allow", "auto mode: the code only computes")

@@ -205,9 +205,11 @@ class _Walk:
             self.shell.opaque = True
 
     def redirect(self, node: Node) -> None:
-        self.problem("it redirects")
         text = " ".join(self.text(node).split())
-        if node.type == "file_redirect" and not _QUIET_REDIRECT.match(text):
+        if node.type == "file_redirect" and _QUIET_REDIRECT.match(text):
+            return  # 2>&1, 2>/dev/null: no file is touched
+        self.problem("it redirects")
+        if node.type == "file_redirect":
             self.shell.redirects.append(text.lstrip("0123456789"))
         self.nested(node)
 

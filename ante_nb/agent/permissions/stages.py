@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ante_nb.agent.permissions.danger import scripts, unwrapped
@@ -12,6 +11,7 @@ from ante_nb.agent.permissions.shell import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from ante_nb.agent.permissions.judge import Judgement
     from ante_nb.agent.permissions.rules import Rule
