@@ -5,11 +5,16 @@ At hand: what ordinary cells have (pd, np, plt, pl, df, arr, rows, text, frame, 
 pathlib, subprocess, shutil, tools (a list with os in it), helper (a function), thing (of a class of theirs).
 """
 
+
+def cells(text: str) -> list[str]:
+    """The cells of a text, apart by lines of three dashes."""
+    text = text.replace("{LS}", "\u2028").replace("{FF}", "\x0c")
+    return [cell.strip("\n") for cell in text.split("\n---\n")]
+
+
 DENY = ("Read(.env)", "Read(secrets/**)", "Edit(precious)", "Bash(rm *)")
 
-ATTEMPTS = [
-    cell.strip("\n")
-    for cell in r"""
+ATTEMPTS = cells(r"""
 open(".env").read()
 ---
 open("./.env").read()
@@ -883,7 +888,4 @@ display(open(".env").read())
 print(os.environ)
 ---
 print(subprocess.check_output("cat .env", shell=True))
-""".replace("{LS}", "\u2028")
-    .replace("{FF}", "\x0c")
-    .split("\n---\n")
-]
+""")

@@ -5,9 +5,14 @@ PURE only computes; DATA also binds names, changes values in memory, draws, or r
 the working directory.
 """
 
-PURE = [
-    cell.strip("\n")
-    for cell in r"""
+
+def cells(text: str) -> list[str]:
+    """The cells of a text, apart by lines of three dashes."""
+    text = text.replace("{LS}", "\u2028").replace("{FF}", "\x0c")
+    return [cell.strip("\n") for cell in text.split("\n---\n")]
+
+
+PURE = cells(r"""
 df
 ---
 df.head()
@@ -185,12 +190,9 @@ pd.read_csv("data/sales.csv", nrows=5)
 type(df)
 ---
 type(df).__name__
-""".split("---")
-]
+""")
 
-DATA = [
-    cell.strip("\n")
-    for cell in r"""
+DATA = cells(r"""
 import pandas as pd
 ---
 import numpy as np
@@ -472,5 +474,4 @@ print(time.perf_counter() - start)
 display(df.head())
 ---
 del missing
-""".split("---")
-]
+""")
