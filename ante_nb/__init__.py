@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ante_nb._version import __version__
 
 if TYPE_CHECKING:
+    from ante_nb.agent.tools.functions import tool
     from ante_nb.agent.turn import Step, Turn
     from ante_nb.api import ask, ask_async
     from ante_nb.errors import AnteError, ConfigError, ProviderError, TurnError
@@ -26,6 +27,7 @@ __all__ = [
     "ask",
     "ask_async",
     "load_ipython_extension",
+    "tool",
     "unload_ipython_extension",
 ]
 
@@ -38,6 +40,7 @@ _HOMES = {
     "Turn": "ante_nb.agent.turn",
     "ask": "ante_nb.api",
     "ask_async": "ante_nb.api",
+    "tool": "ante_nb.agent.tools.functions",
 }
 
 

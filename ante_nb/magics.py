@@ -40,11 +40,15 @@ class AnteMagics(Magics):
     mode = _Choice("", help="Permission mode: strict or auto.").tag(config=True)
     openai_transport = _Choice("", help="How OpenAI streams: http_sse or websocket_auto.").tag(config=True)
 
+    data_policy = _Choice("", help="What of your data a model may see: schema, stats, sample or full.").tag(
+        config=True
+    )
+
     def __init__(self, shell: Any) -> None:
         self._loaded = False
         self._chosen: dict[str, str] | None = None
         super().__init__(shell=shell)
-        names = ("provider", "model", "thinking", "mode", "openai_transport")
+        names = ("provider", "model", "thinking", "mode", "openai_transport", "data_policy")
         kernel_state(shell).configured = {name: getattr(self, name) for name in names if getattr(self, name)}
         self._loaded = True
 

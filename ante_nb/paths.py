@@ -48,6 +48,11 @@ def sessions(base: Path | None = None) -> Path:
     return (base or home()) / "sessions"
 
 
+def undo(base: Path | None = None) -> Path:
+    """The directory of what `%ante undo` needs, one sub-directory for each working directory."""
+    return (base or home()) / "undo"
+
+
 def logs(base: Path | None = None) -> Path:
     """The directory of log files."""
     return (base or home()) / "logs"

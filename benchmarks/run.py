@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE))
 
 from common import machine, table, write  # noqa: E402
 
-TABLES = ("load", "stream", "websocket")
+TABLES = ("load", "stream", "websocket", "tools")
 # These print a table of their own.
 SCRIPTS = tuple(name for name in ("local", "decode") if (HERE / f"{name}.py").exists())
 

@@ -67,6 +67,7 @@ EXPORTED = [
     "ask",
     "ask_async",
     "load_ipython_extension",
+    "tool",
     "unload_ipython_extension",
 ]
 
@@ -122,6 +123,7 @@ HEIGHT = {
     "settings_schema": 2, "settings": 3,
     "providers": 4,
     "local": 5,
+    "describe": 1,
     "agent": 6,
     "notebook": 7,
     "api": 8, "widgets": 8, "kernel": 8,

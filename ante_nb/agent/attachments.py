@@ -1,7 +1,9 @@
-"""``@sales.csv``, ``@src/``, ``@df``, ``@cell:3`` in a prompt attach context.
+"""``@sales.csv``, ``@plot.png``, ``@src/``, ``@df``, ``@cell:3`` in a prompt attach context.
 
 A file or directory if it exists relative to the working directory, else a variable of the person's
-namespace, else plain text. The prompt itself is sent as typed; what is attached follows as further parts.
+namespace, else plain text; a cell by its number or id. The prompt itself is sent as typed; what is
+attached follows as further parts, images (files, plots in a cell's outputs, what was pasted into a
+Markdown cell) as images.
 """
 
 from __future__ import annotations
@@ -11,10 +13,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ante_nb.agent.tools.datafile import is_data_file
+from ante_nb.describe import allows, describe
+from ante_nb.errors import ConfigError
 from ante_nb.messages import Text
 
 if TYPE_CHECKING:
-    from ante_nb.agent.host import Host
+    from ante_nb.agent.host import Cell, Host
+    from ante_nb.describe import Policies
     from ante_nb.messages import Part
 
 _MENTION = re.compile(r"(?<![\w@/.`])@([\w~./][^\s`'\"<>|*?]*)")
@@ -30,20 +36,36 @@ _TAIL = ".,;:!)]}'\""
 FILE_CHARS = 60_000
 """Characters of a file that are attached; the rest is left to the Read tool."""
 TREE_ENTRIES = 300
+IMAGES = 6
+"""Images of one cell that are attached."""
 
 
-async def attach(prompt: str, host: Host) -> tuple[list[Part], list[str]]:
-    """The parts that the mentions of ``prompt`` add, and the names for the status line."""
+async def attach(
+    prompt: str, host: Host, policies: Policies, variables: tuple[str, ...] = ()
+) -> tuple[list[Part], list[str]]:
+    """The parts that the mentions of ``prompt`` add, and the names for the status line.
+
+    Raises:
+        ConfigError: one of ``variables`` (named beside the prompt) does not exist.
+    """
     parts: list[Part] = []
     names: list[str] = []
+    for name in dict.fromkeys(variables):
+        variable = await _variable(name, host, policies)
+        if variable is None:
+            raise ConfigError(
+                f"-v: there is no variable {name}", "Run the cell that makes it, or leave it out."
+            )
+        parts.append(variable)
+        names.append(name)
     prose = _CODE.sub("``", prompt)
     for found in dict.fromkeys(match[1] for match in _MENTION.finditer(prose)):
         for word in _readings(found):
             if word in names:
                 break
-            part = await _one(word, host)
-            if part is not None:
-                parts.append(part)
+            found_parts = await _one(word, host, policies)
+            if found_parts:
+                parts.extend(found_parts)
                 names.append(word)
                 break
     return parts, names
@@ -55,43 +77,96 @@ def _readings(found: str) -> list[str]:
     return [found] if bare == found or not bare else [found, bare]
 
 
-async def _one(word: str, host: Host) -> Part | None:
-    cell = re.fullmatch(r"cell:(\d+)", word)
-    if cell:
-        for entry in await host.cells():
-            if entry.number == int(cell[1]):
-                body = entry.source + (f"\n--- outputs ---\n{entry.outputs}" if entry.outputs else "")
-                return Text(f'<attachment cell="{entry.number}">\n{body}\n</attachment>')
-        return None
+async def _one(word: str, host: Host, policies: Policies) -> list[Part]:
+    if word.startswith("cell:"):
+        return await _cell(word.removeprefix("cell:"), host, policies)
     try:
         path = host.cwd / Path(word).expanduser()
         if await asyncio.to_thread(path.is_file):
+            if not allows(policies.closest, "sample") and (is_data_file(path.name) or _is_image(path)):
+                size = (await asyncio.to_thread(path.stat)).st_size
+                return [
+                    Text(
+                        f'<attachment file="{word}" bytes="{size}">\n(withheld by the data policy {policies.closest})'
+                        "\n</attachment>"
+                    )
+                ]
             return await asyncio.to_thread(_file, word, path)
         if await asyncio.to_thread(path.is_dir):
-            return await asyncio.to_thread(_tree, word, path)
+            return [await asyncio.to_thread(_tree, word, path)]
     except (OSError, RuntimeError):  # not to be read, or the home of nobody
-        return None
+        return []
     if word.isidentifier():
-        variable = await host.describe(word)
-        if variable is not None:
-            return Text(
-                f'<attachment variable="{variable.name}" type="{variable.type}">\n{variable.summary}\n</attachment>'
-            )
-    return None
+        variable = await _variable(word, host, policies)
+        return [variable] if variable is not None else []
+    return []
 
 
-def _file(word: str, path: Path) -> Part:
+async def _cell(word: str, host: Host, policies: Policies) -> list[Part]:
+    """A cell with what it shows, images included; outputs only as far as the policy lets them."""
+    from ante_nb.agent.cellnames import pick
+
+    if not host.has_cells or not word:
+        return []
+    named = pick((await host.notebook()).cells, word)
+    if len(named) != 1:
+        return []
+    cell = named[0]
+    if cell.id is not None:
+        cell = next((c for c in (await host.notebook((cell.id,))).cells if c.id == cell.id), cell)
+    body = cell.source + (f"\n({cell.note})" if cell.note else "")
+    images: list[Part] = []
+    if allows(policies.closest, "sample"):
+        if cell.outputs:
+            body += f"\n--- outputs ---\n{cell.outputs}"
+        images = await asyncio.to_thread(_cell_images, cell)
+    elif cell.outputs or cell.images:
+        withheld = f"withheld by the data policy {policies.closest}"
+        body += f"\n--- outputs {withheld} ---" + (f"\n{cell.shapes}" if cell.shapes else "")
+    name = f'cell="{cell.number}"' + (f' id="{cell.id}"' if cell.id else "")
+    return [Text(f"<attachment {name}>\n{body}\n</attachment>"), *images]
+
+
+def _cell_images(cell: Cell) -> list[Part]:
+    from ante_nb.agent.images import decoded
+    from ante_nb.agent.tools.base import Limits
+
+    found = (decoded(media_type, data, Limits()) for media_type, data in cell.images[:IMAGES])
+    return [image for image in found if image is not None]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+
+async def _variable(name: str, host: Host, policies: Policies) -> Part | None:
+    policy = policies.of(name)
+    found = await host.variables(lambda space: describe(space[name], policy) if name in space else None)
+    if found is None:
+        return None
+    return Text(f'<attachment variable="{name}" policy="{policy}">\n{found}\n</attachment>')
+
+
+def _file(word: str, path: Path) -> list[Part]:
+    from ante_nb.agent.images import MAX_BYTES, image_of
     from ante_nb.agent.results import cap
+    from ante_nb.agent.tools.base import Limits
 
+    if _is_image(path) and path.stat().st_size <= MAX_BYTES:
+        image = image_of(path.read_bytes(), word, Limits())
+        if image is not None:
+            return [Text(f'<attachment file="{word}" kind="{image.media_type}">\n</attachment>'), image]
     with path.open("rb") as file:
         data = file.read(4 * FILE_CHARS + 1)
     size = path.stat().st_size
     if b"\0" in data[:8192]:
-        return Text(
-            f'<attachment file="{word}" bytes="{size}">\n(not a text file; use a tool to look at it)\n</attachment>'
-        )
+        return [
+            Text(
+                f'<attachment file="{word}" bytes="{size}">\n(not a text file; use a tool to look at it)\n</attachment>'
+            )
+        ]
     text = cap(data.decode("utf-8", "replace"), FILE_CHARS)
-    return Text(f'<attachment file="{word}" bytes="{size}">\n{text}\n</attachment>')
+    return [Text(f'<attachment file="{word}" bytes="{size}">\n{text}\n</attachment>')]
 
 
 def _tree(word: str, path: Path) -> Part:

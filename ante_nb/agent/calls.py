@@ -7,11 +7,13 @@ change it, run in call order. Approvals are asked one at a time, in call order.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ante_nb.agent.data_gate import DataGate
 from ante_nb.agent.host import Approval, ApprovalRequest, ToolContext
 from ante_nb.agent.results import finish
 from ante_nb.agent.session import interrupted_result
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.tools.base import Tool, ToolState
     from ante_nb.agent.turn import Turn
+    from ante_nb.agent.undo.recorder import Recorder
 
 _CLEANUP = 1.0
 """Seconds that running tools get to stop after an interrupt."""
@@ -63,6 +66,7 @@ class CallRunner:
         turn: its ``files`` and ``variables`` are filled.
         always: stores an allow rule for good (the person answered "always").
         granted: keeps a rule for the session's further turns.
+        recorder: keeps what a call may change, for undo.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class CallRunner:
         turn: Turn,
         always: Callable[[str], None] = lambda rule: None,
         granted: Callable[[str], None] = lambda rule: None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._host = host
         self._tools = tools
@@ -82,7 +87,9 @@ class CallRunner:
         self._turn = turn
         self._always = always
         self._granted = granted
+        self._recorder = recorder
         self._asking = asyncio.Lock()
+        self._gate = DataGate(permissions, self._ask, self._apply)
         self._cancelled = threading.Event()
 
     async def run(self, calls: tuple[ToolCall, ...], records: list[StepToolCall]) -> list[ToolResult]:
@@ -159,8 +166,11 @@ class CallRunner:
         try:
             await self._allow(item.tool, item.arguments, item.context)
             self._host.show(ToolStarted(item.call))
+            if self._recorder is not None and item.footprint.writes:
+                await self._recorder.before(item.footprint, json.dumps(item.call.arguments, default=str))
             started = time.monotonic()
             outcome = await item.tool.run(item.arguments, item.context)
+            outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context, item.record)
             result = finish(outcome, item.call, self._state)
         except ToolDeniedError as error:
             self._settle(item, _error(item.call, str(error)), "denied", 0.0)
@@ -195,6 +205,11 @@ class CallRunner:
 
     async def _allow(self, tool: Tool, arguments: BaseModel, context: ToolContext) -> None:
         """Return if the call may run; raise ``ToolDeniedError`` if not."""
+        code = tool.primary(arguments) if tool.name == "Python" else tool.python_code(arguments, context)
+        if code is not None and self._permissions.mode != "yolo":
+            from ante_nb.agent.permissions.bindings import bindings_of
+
+            context.bindings = await bindings_of(code, self._host)
         if self._permissions.decide(tool, arguments, context).action == "allow":
             return
         async with self._asking:
@@ -218,6 +233,11 @@ class CallRunner:
             self._host.show(ApprovalAsked(context.call))
             answer = await self._host.approve(request)
         self._apply(answer, request)
+
+    async def _ask(self, request: ApprovalRequest) -> Approval:
+        async with self._asking:
+            self._host.show(ApprovalAsked(request.call))
+            return await self._host.approve(request)
 
     def _apply(self, answer: Approval, request: ApprovalRequest) -> None:
         if answer.answer == "deny":

@@ -13,11 +13,23 @@ import inspect
 import io
 import os
 import sys
+import threading
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, Variable
+from ante_nb.agent.deadline import Deadline, raise_in
+from ante_nb.agent.host import (
+    Approval,
+    ApprovalRequest,
+    CellEdit,
+    CellReport,
+    Notebook,
+    PythonResult,
+    Question,
+    T,
+)
 from ante_nb.log import logger
 
 if TYPE_CHECKING:
@@ -34,6 +46,7 @@ class HeadlessHost:
     """
 
     notebook_path: Path | None = None
+    has_cells = False
 
     def __init__(self, mailbox: Mailbox, namespace: dict[str, Any] | None) -> None:
         self._mailbox = mailbox
@@ -51,25 +64,48 @@ class HeadlessHost:
     def has_python(self) -> bool:
         return self._namespace is not None
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         assert self._namespace is not None
         namespace = self._namespace
-        return await self._mailbox.work(lambda: execute(code, namespace, on_output))  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        if self._namespace is None or name not in self._namespace:
-            return None
-        value = self._namespace[name]
-        return await self._mailbox.work(lambda: describe(name, value))  # type: ignore[no-any-return]
+        def run() -> Any:
+            owner = threading.current_thread()
+            deadline = Deadline(timeout, lambda: raise_in(owner))
+            with deadline.running():
+                result = execute(code, namespace, on_output)
+            return result if inspect.isawaitable(result) else deadline.told(result)
 
-    async def cells(self) -> list[Cell]:
-        return []
+        return await self._mailbox.work(run)  # type: ignore[no-any-return]
+
+    @property
+    def namespace(self) -> dict[str, Any] | None:
+        return self._namespace
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        return await self._mailbox.work(function)
+
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        space = own_variables(self._namespace or {})
+        return await self._mailbox.work(lambda: look(space))  # type: ignore[no-any-return]
+
+    async def notebook(self, ids: tuple[str, ...] = ()) -> Notebook:
+        return Notebook()
+
+    async def edit_cell(self, edit: CellEdit) -> CellReport:
+        return CellReport("refused", "there is no notebook")
+
+    async def propose_cell(self, source: str) -> bool:
+        return False
 
     async def approve(self, request: ApprovalRequest) -> Approval:
         return await self._mailbox.work(lambda: ask_on_terminal(request))  # type: ignore[no-any-return]
 
     async def ask_user(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
-        return None
+        from ante_nb.agent.questions import answers_on_terminal
+
+        return await self._mailbox.work(lambda: answers_on_terminal(questions))  # type: ignore[no-any-return]
 
     def show(self, event: TurnEvent) -> None:
         self._mailbox.put(event)
@@ -101,28 +137,30 @@ def tool_environment() -> dict[str, str]:
     return child_environment(os.environ, keys)
 
 
-def describe(name: str, value: Any) -> Variable:
-    """A variable as the model may see it: type, shape where there is one, a bounded text."""
-    kind = type(value).__name__
-    facts = [f"{label}: {shown}" for label in ("shape", "dtype", "dtypes") if (shown := _fact(value, label))]
-    try:
-        facts.append(
-            f"len: {len(value)}" if hasattr(value, "__len__") and not hasattr(value, "shape") else ""
-        )
-        head = value.head(5) if hasattr(value, "head") and hasattr(value, "columns") else value
-        text = repr(head)
-    except Exception as error:
-        text = f"(repr failed: {type(error).__name__})"
-    facts.append(text if len(text) <= 2_000 else text[:2_000] + f" ... ({len(text)} characters)")
-    return Variable(name, kind, "\n".join(fact for fact in facts if fact))
+def own_variables(space: Mapping[str, Any], hidden: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The variables of ``space`` that a person has made.
+
+    Args:
+        space: a namespace.
+        hidden: names that the shell has put there, as long as they are bound to the same object.
+    """
+    hidden = hidden or {}
+    return {
+        name: value
+        for name, value in list(space.items())
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and not (name in hidden and hidden[name] is value)
+    }
 
 
-def _fact(value: Any, label: str) -> str:
-    try:
-        found = getattr(value, label, None)
-        return "" if found is None or callable(found) else str(found)[:1_500]
-    except Exception:
-        return ""
+def outline(value: Any) -> dict[str, str]:
+    """A value as the policies that keep values in let it be seen."""
+    from ante_nb.describe import describe
+
+    if value is None:
+        return {}
+    return {"schema": str(describe(value, "schema")), "stats": str(describe(value, "stats"))}
 
 
 def ask_on_terminal(request: ApprovalRequest) -> Approval:
@@ -203,7 +241,13 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
         )
         shown = None if value is None else _text_of(value)
         return PythonResult(
-            out.text(), err.text(), shown, error=error, interrupted=interrupted, variables=changed
+            out.text(),
+            err.text(),
+            shown,
+            error=error,
+            interrupted=interrupted,
+            variables=changed,
+            described=outline(value),
         )
 
     def trace(error: BaseException) -> str:

@@ -35,6 +35,7 @@ from ante_nb.messages import (
     UsageUpdate,
 )
 from ante_nb.providers.spec import Request
+from ante_nb.providers.transports.ledger import Ledger, recording
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.session import Session
     from ante_nb.agent.structured import AnswerTool
     from ante_nb.agent.tools.base import Tool
+    from ante_nb.agent.undo.recorder import Recorder
     from ante_nb.messages import Part, StreamEvent, Usage
     from ante_nb.providers.spec import Choice
 
@@ -98,11 +100,19 @@ class TurnLoop:
         host: the surroundings.
         provider: makes the model calls.
         turn: the public result, filled as the turn goes.
+        recorder: keeps what tools change, for undo.
     """
 
     def __init__(
-        self, session: Session, plan: Plan, host: Host, provider: Callable[[], ModelCaller], turn: Turn
+        self,
+        session: Session,
+        plan: Plan,
+        host: Host,
+        provider: Callable[[], ModelCaller],
+        turn: Turn,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._session = session
         self._plan = plan
         self._host = host
@@ -141,7 +151,10 @@ class TurnLoop:
                 self._host.show(Notice("warning", journal.problem))
             for text in self._plan.notices:
                 self._host.show(Notice("warning", text))
-            await self._steps()
+            ledger = Ledger()
+            turn.sent = ledger.requests
+            with recording(ledger):
+                await self._steps()
         except asyncio.CancelledError:
             turn.status = "interrupted"
             turn.error = TurnError("interrupted", "What was finished is kept; run the cell again or go on.")
@@ -157,6 +170,8 @@ class TurnLoop:
                 "The session is intact and the trace is in the log (`%ante doctor` says where).",
             )
         finally:
+            if self._recorder is not None:
+                await self._recorder.finish()
             turn.seconds = time.monotonic() - started
             self._close()
 
@@ -172,6 +187,7 @@ class TurnLoop:
             turn,
             plan.always,
             plan.granted,
+            self._recorder,
         )
         # A tool that was asked for by name is forced once; then the model is free to answer.
         forced = plan.tool_choice

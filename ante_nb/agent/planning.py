@@ -36,15 +36,18 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         AnteError: something is missing or wrong; the message says what to type.
     """
     from ante_nb.agent.attachments import attach
+    from ante_nb.agent.images import take_images
     from ante_nb.agent.loop import Plan
-    from ante_nb.agent.prompt import MARK, environment, system_prompt
+    from ante_nb.agent.prompt import MARK, changes, environment, system_prompt
     from ante_nb.agent.tools import builtin_tools, select
+    from ante_nb.agent.tools.functions import REGISTERED
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
     choice = await asyncio.to_thread(runtime.choose, options, settings)
     mode, mode_source = runtime.mode(options, settings)
-    everything = builtin_tools(host)
+    policies, policy_source = runtime.policies(options, settings)
+    everything = {**builtin_tools(host), **REGISTERED}
     wanted = options.tools if options.tools is not None else runtime.choices.tools
     if wanted is None and settings.values.tools is not None:
         try:
@@ -68,12 +71,20 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     session = runtime.session
     parent, key = session.parent_for(cell, append=options.append)
     history = session.conversation(parent)
-    parts, names = await attach(turn.prompt, host)
+    limits = _limits(choice)
+    words, pasted = await asyncio.to_thread(take_images, turn.prompt, limits)
+    parts, names = await attach(words, host, policies, options.variables)
+    if pasted:
+        names.append(f"{len(pasted)} pasted image{'s' * (len(pasted) != 1)}")
     lead: list[Message] = []
     known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
     if tools and not known:
         lead.append(Message.user(environment(host.cwd, host.notebook_path)))
 
+    if tools and runtime.undo.news:
+        lead.append(Message.user(changes(runtime.undo.news)))
+
+    turn.attached = frozenset(part.text for part in parts if isinstance(part, Text))
     turn.provider, turn.model = choice.provider.id, choice.model.id
     turn.thinking_level = choice.thinking
     node = Node(
@@ -83,13 +94,15 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         prompt=turn.prompt,
         turn_id=turn.id,
     )
-    session.tool_state.limits = _limits(choice)
+    session.tool_state.limits = limits
+    session.tool_state.policies = policies
     sources = choice.sources
     status = {
         "provider": (choice.provider.id, sources.get("provider", "")),
         "model": (choice.model.id or choice.model.display_name or "", sources.get("model", "")),
         "thinking": (choice.thinking or "default", sources.get("thinking", "not set: nothing is sent")),
         "mode": (mode, mode_source),
+        "data": (policies.words(), policy_source),
     }
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
@@ -107,7 +120,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         permissions=permissions,
         history=history,
         node=node,
-        opening=(*lead, Message.user(turn.prompt, *parts)),
+        opening=(*lead, Message.user(words, *pasted, *parts)),
         status=status,
         attachments=tuple(names),
         notices=_news(runtime, choice, settings, permissions),

@@ -78,3 +78,8 @@ def environment(cwd: Path, notebook: Path | None) -> str:
     ]
     body = "\n".join(line for line in lines if line)
     return f"{MARK}\n{body}\n</environment>"
+
+
+def changes(news: list[str]) -> str:
+    """What became of files and variables since, for the opening of a turn: names and types, no values."""
+    return "<changes>\n" + "\n".join(news) + "\n</changes>"

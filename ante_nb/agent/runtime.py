@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.host import Host
     from ante_nb.agent.turn import TurnStatus
+    from ante_nb.agent.undo.log import UndoLog
+    from ante_nb.describe import DataPolicy, Policies
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.auth.sign_ins import StoredSignIns
     from ante_nb.providers.catalog.load import Catalog
@@ -47,6 +49,9 @@ class TurnOptions:
     append: bool = False
     tool_choice: str | None = None
     schema: Any = None
+    data_policy: str | None = None
+    variables: tuple[str, ...] = ()
+    """Variables to attach beside those that the prompt mentions."""
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class Choices:
     mode: str | None = None
     tools: str | None = None
     openai_transport: str | None = None
+    data_policy: str | None = None
 
 
 @dataclass(slots=True)
@@ -75,11 +81,14 @@ class Runtime:
     grants: list[str] = field(default_factory=list)
     last_models: dict[str, str] = field(default_factory=dict)
     """The model last used with each provider."""
+    variable_policies: dict[str, DataPolicy] = field(default_factory=dict)
+    """Data policies of single variables; they rank above the one for all."""
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
+    _undo: UndoLog | None = None
     _keys: KeyRing | None = None
     _sign_ins: StoredSignIns | None = None
     _connection: Connection = field(default_factory=Connection)
@@ -108,6 +117,15 @@ class Runtime:
         """What there is to tell of the stored keys and sign-ins, each line once."""
         news = self._sign_ins.news() if self._sign_ins is not None else []
         return [*news, *(self._keys.take_notices() if self._keys is not None else ())]
+
+    @property
+    def undo(self) -> UndoLog:
+        """What turns did to files and variables, and the way back."""
+        if self._undo is None:
+            from ante_nb.agent.undo.log import UndoLog
+
+            self._undo = UndoLog()
+        return self._undo
 
     def settings(self) -> Settings:
         """The settings as they are on disk now."""
@@ -208,6 +226,24 @@ class Runtime:
             )
         return value, source
 
+    def policies(self, cell: TurnOptions | None, settings: Settings) -> tuple[Policies, str]:
+        """How much of the person's values may leave the machine, and where that comes from.
+
+        Raises:
+            ConfigError: there is no such data policy.
+        """
+        from ante_nb.describe import Policies, parse_policy
+
+        layers = [
+            (cell.data_policy if cell else None, "cell flag"),
+            (self.choices.data_policy, "%ante"),
+            (settings.values.data_policy, settings.source),
+            (self.config.data_policy, "ipython_config.py"),
+            ("sample", "built-in default"),
+        ]
+        value, source = next((value, source) for value, source in layers if value)
+        return Policies(parse_policy(value, source), dict(self.variable_policies)), source
+
     def changed(self) -> None:
         """Tell whoever shows the state that it was changed."""
         for callback in list(self.on_change):
@@ -220,6 +256,8 @@ class Runtime:
         """Start a new session; choices stay, grants end with the session they were given for."""
         self.session = Session(meta=dict(self.session.meta))
         self.grants.clear()
+        if self._undo is not None:
+            self._undo.news.clear()
         self.changed()
 
     # ------------------------------------------------------------------------------------------ a turn
@@ -258,7 +296,13 @@ class Runtime:
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
-        await TurnLoop(session, plan, host, lambda: self._connection.provider(self, plan.choice), turn).run()
+        told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
+        await TurnLoop(
+            session, plan, host, lambda: self._connection.provider(self, plan.choice), turn, recorder
+        ).run()
+        if plan.node.messages and plan.tools:
+            # Told to the model; a turn that left nothing to build on has told nobody.
+            del self.undo.news[:told]
         if turn.status == "completed":
             self._remember_model(plan.choice)
 

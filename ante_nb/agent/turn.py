@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from ante_nb.errors import AnteError
     from ante_nb.messages import Message, StopReason, ToolResult, Usage
+    from ante_nb.providers.transports.ledger import Sent
 
 TurnStatus: TypeAlias = Literal["completed", "failed", "interrupted", "max_steps"]
 
@@ -22,6 +23,9 @@ class StepToolCall:
     result: ToolResult | None = None
     status: str = "pending"
     seconds: float = 0.0
+    data: str = ""
+    """``sent`` where the result may carry values of the person's data, ``withheld`` where the policy kept
+    them in."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,21 @@ class Step:
     @property
     def thinking(self) -> str:
         return self.message.thinking
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a turn changed, by what happened to it: paths relative to the working directory, variables."""
+
+    files_new: tuple[str, ...] = ()
+    files_changed: tuple[str, ...] = ()
+    files_deleted: tuple[str, ...] = ()
+    variables_new: tuple[str, ...] = ()
+    variables_changed: tuple[str, ...] = ()
+    variables_gone: tuple[str, ...] = ()
+
+
+NO_CHANGES = Changes()
 
 
 @dataclass(slots=True, repr=False)
@@ -74,6 +93,12 @@ class Turn:
     variables: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: AnteError | None = None
+    sent: list[Sent] = field(default_factory=list)
+    """What went out to the provider, byte for byte (``%ante sent``)."""
+    attached: frozenset[str] = frozenset()
+    """The texts that were attached to the prompt."""
+    changes: Changes = NO_CHANGES
+    """``files`` and ``variables`` sorted into new, changed and gone."""
 
     @property
     def text(self) -> str:

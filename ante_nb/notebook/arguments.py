@@ -43,15 +43,27 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--tool-choice",), "force one tool for the first step (for models too small to choose)", "NAME"),
     Flag(("--max-steps",), "model calls at most (default 50)", "N", number=True),
     Flag(("--mode",), "permission mode for this cell: strict, auto or yolo", "MODE"),
+    Flag(("--data",), "what of your data this cell may send: schema, stats, sample or full", "LEVEL"),
     Flag(
         ("--allow",),
         "allow calls by a rule, like `Bash(git *)` or `Write`; may be repeated",
         "RULE",
         repeat=True,
     ),
+    Flag(
+        ("--schema",),
+        "a pydantic model, dataclass or type of yours; the answer is validated into Turn.value",
+        "NAME",
+    ),
     Flag(("--append",), "go on from the last turn, also when this cell ran before"),
     Flag(("--keep-going",), "end the cell ok even if the turn fails"),
-    Flag(("-v", "--verbose"), "show thinking and tool output unfolded"),
+    Flag(
+        ("-v", "--variable"),
+        "attach a variable, as far as the data policy allows; may be repeated",
+        "NAME",
+        repeat=True,
+    ),
+    Flag(("--verbose",), "show thinking and tool output unfolded"),
     Flag(("-o", "--output"), "bind the Turn to this variable (always to `_ante`)", "NAME"),
     Flag(("-h", "--help"), "show this help"),
 )
@@ -82,6 +94,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("thinking", "[LEVEL]", "choose the thinking level; `default` takes the choice back"),
     Command("mode", "[strict|auto|yolo]", "choose the permission mode"),
     Command(
+        "policy",
+        "[LEVEL] [NAME=LEVEL ...]",
+        "how much of your data may be sent: schema, stats, sample, full; for all, or for a variable "
+        "(`df=schema`; `df=` takes it back)",
+    ),
+    Command(
+        "sent",
+        "[--full [N]]",
+        "what left this machine in the last turn, and how much of it was your data; --full prints the bodies",
+    ),
+    Command(
         "key",
         "PROVIDER [--delete]",
         "ask for an API key by a password prompt and store it; --delete forgets it",
@@ -102,6 +125,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("save", "", "write the present choices to settings.json"),
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),
+    Command(
+        "changes",
+        "[TURN|all]",
+        "what a turn changed, files and variables; without TURN: the last one that is not undone",
+    ),
+    Command(
+        "undo",
+        "[TURN]",
+        "put back what a turn changed, files and variables; what was changed since is left and named",
+    ),
+    Command("redo", "", "take the last undo back"),
     Command("fix", "[WORDS]", "send the last error as a prompt"),
     Command(
         "local",
@@ -179,6 +213,13 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
         raise ConfigError(f"-o: {found.output} belongs to IPython", "Use a name of your own, like `result`.")
     if found.output is not None and (not found.output.isidentifier() or iskeyword(found.output)):
         raise ConfigError(f"-o: {found.output!r} is not a variable name", "Use a Python name like `result`.")
+    for name in found.variable:
+        if not name.isidentifier():
+            raise ConfigError(f"-v: {name!r} is not a variable name", "`--verbose` has no short form.")
+    if found.data is not None:
+        from ante_nb.describe import parse_policy
+
+        found.data = parse_policy(found.data, "--data")
     if found.mode is not None:
         from ante_nb.agent.runtime import parse_mode
 
@@ -200,6 +241,8 @@ def options_of(found: argparse.Namespace) -> Any:
         max_steps=found.max_steps,
         append=found.append,
         tool_choice=found.tool_choice,
+        data_policy=found.data,
+        variables=tuple(found.variable),
     )
 
 

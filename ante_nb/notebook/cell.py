@@ -26,9 +26,8 @@ async def run_cell(line: str, body: str) -> None:
         return
     from ante_nb.notebook.runner import run_awaited
 
-    turn = await run_awaited(
-        state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id
-    )
+    options = _options(shell, flags)
+    turn = await run_awaited(state, prompt, options, verbose=flags.verbose, cell=state.cell_id)
     _end(shell, turn, flags)
 
 
@@ -65,7 +64,8 @@ def run_cell_blocking(shell: Any, line: str, body: str) -> None:
     from ante_nb.notebook.runner import run_blocking
 
     state = kernel_state(shell)
-    turn = run_blocking(state, prompt, arguments.options_of(flags), verbose=flags.verbose, cell=state.cell_id)
+    options = _options(shell, flags)
+    turn = run_blocking(state, prompt, options, verbose=flags.verbose, cell=state.cell_id)
     _end(shell, turn, flags)
 
 
@@ -83,6 +83,29 @@ def _parsed(line: str, body: str, *, typed: bool = False) -> tuple[str | None, A
         print("ante: the prompt is empty. Write it below the first line; `%%ante -h` shows the flags.")
         return None, flags
     return prompt, flags
+
+
+def _options(shell: Any, flags: Any) -> Any:
+    """The flags as turn options; ``--schema`` names an object of the person's namespace.
+
+    Raises:
+        ConfigError: there is no such object.
+    """
+    options = arguments.options_of(flags)
+    if flags.schema is not None:
+        from ante_nb.errors import ConfigError
+
+        first, *rest = flags.schema.split(".")
+        found = shell.user_ns.get(first)
+        for name in rest:
+            found = getattr(found, name, None)
+        if found is None:
+            raise ConfigError(
+                f"--schema: there is no {flags.schema} in this kernel",
+                "Run the cell that defines it first; a pydantic model, dataclass, TypedDict or dict will do.",
+            )
+        options.schema = found
+    return options
 
 
 def _end(shell: Any, turn: Turn, flags: Any) -> None:

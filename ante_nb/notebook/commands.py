@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments, auth_commands, keys, login, provider_commands
+from ante_nb.notebook import arguments, auth_commands, keys, login, provider_commands, undo_commands
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
             from ante_nb.providers.thinking import parse_level
 
             value = parse_level(value)
+        elif what == "data_policy":
+            from ante_nb.describe import parse_policy
+
+            value = parse_policy(value, "%ante policy")
         elif what == "mode":
             value = parse_mode(value)
             if value == "yolo" and state.runtime.settings().forbid_yolo:
@@ -106,6 +110,7 @@ def _status(state: KernelState, rest: str) -> None:
     session = runtime.session
     rows += [
         ("mode", f"{mode}  ({mode_source})"),
+        ("data policy", "{}  ({})".format(*_policy_words(state))),
         ("session", f"{session.id}, {session.turns} turn{'s' * (session.turns != 1)}"),
         ("working directory", str(Path.cwd())),
     ]
@@ -115,6 +120,11 @@ def _status(state: KernelState, rest: str) -> None:
     for problem in _problems(state):
         say(problem)
     say(f"sub-commands: {', '.join(_HANDLERS)}   (`%ante help`)")
+
+
+def _policy_words(state: KernelState) -> tuple[str, str]:
+    policies, source = state.runtime.policies(None, state.runtime.settings())
+    return policies.words(), source
 
 
 def _problems(state: KernelState) -> list[str]:
@@ -172,6 +182,36 @@ def _mode(state: KernelState, rest: str) -> None:
     say(f"mode: {mode} ({source}): {meaning}")
 
 
+def _policy(state: KernelState, rest: str) -> None:
+    from ante_nb.describe import parse_policy
+
+    for word in rest.replace(",", " ").split():
+        name, separate, level = word.partition("=")
+        if not separate:
+            choose(state, "data_policy", _value(word))
+        elif not name.isidentifier():
+            raise ConfigError(f"%ante policy: {name!r} is not a variable name", "Write it like `df=schema`.")
+        elif _value(level or "default") is None:
+            state.runtime.variable_policies.pop(name, None)
+        else:
+            state.runtime.variable_policies[name] = parse_policy(level, f"%ante policy {name}")
+    state.runtime.changed()
+    policies, source = state.runtime.policies(None, state.runtime.settings())
+    meaning = {
+        "schema": "names, types and shapes of your data may be sent, no values",
+        "stats": "names, types, shapes, null shares and ranges may be sent, no single values",
+        "sample": "some values are sent where they help",
+        "full": "whatever a tool reads is sent, up to its usual limits",
+    }[policies.default]
+    say(f"data policy: {policies.words()} ({source}): {meaning}")
+
+
+def _sent(state: KernelState, rest: str) -> None:
+    from ante_nb.notebook.sent import sent
+
+    sent(state, rest)
+
+
 def _value(rest: str) -> str | None:
     return None if rest.lower() in ("default", "unset", "-") else rest
 
@@ -201,9 +241,12 @@ def _save(state: KernelState, rest: str) -> None:
             changes["permission_mode"] = choices.mode
     if choices.openai_transport in TRANSPORTS:
         changes["openai_transport"] = choices.openai_transport
+    if choices.data_policy:
+        changes["data_policy"] = choices.data_policy
     if not changes:
         say(
-            "nothing to save: no provider, model, thinking level, mode or transport was chosen in this session"
+            "nothing to save: no provider, model, thinking level, mode, transport or data policy was chosen"
+            " in this session"
         )
         return
     path = save(changes)
@@ -284,6 +327,8 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "models": provider_commands.models,
     "thinking": _thinking,
     "mode": _mode,
+    "policy": _policy,
+    "sent": _sent,
     "key": keys.key,
     "login": login.login,
     "logout": auth_commands.logout,
@@ -291,6 +336,9 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "save": _save,
     "reset": _reset,
     "usage": _usage,
+    "changes": undo_commands.changes,
+    "undo": undo_commands.undo,
+    "redo": undo_commands.redo,
     "fix": _fix,
     "local": _local,
     "doctor": _doctor,

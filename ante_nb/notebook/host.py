@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.headless import describe, tool_environment
-from ante_nb.agent.host import Approval, ApprovalRequest, Cell, PythonResult, Question, Variable
+from ante_nb.agent.deadline import Deadline, raise_in
+from ante_nb.agent.headless import own_variables, tool_environment
+from ante_nb.agent.host import (
+    Approval,
+    ApprovalRequest,
+    CellEdit,
+    CellReport,
+    Notebook,
+    PythonResult,
+    Question,
+    T,
+)
 from ante_nb.notebook.approval import approve, ask_now, can_ask
+from ante_nb.notebook.cells.live import Cells
 from ante_nb.notebook.python_run import run_python
+from ante_nb.notebook.questions import ask, put_now
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -35,6 +48,7 @@ class NotebookHost:
     """
 
     has_python = True
+    has_cells = True
 
     def __init__(
         self, state: KernelState, mailbox: Mailbox, guard: InterruptGuard | None, pump: Callable[[], None]
@@ -45,6 +59,8 @@ class NotebookHost:
         self._pump = pump
         self._owner = threading.current_thread()
         self._pumped = 0.0
+        self._asking_cells = asyncio.Lock()
+        self._cells = Cells(state, self._awaited if guard is not None else None)
 
     @property
     def cwd(self) -> Path:
@@ -58,8 +74,18 @@ class NotebookHost:
     def notebook_path(self) -> Path | None:
         return self._state.notebook_path
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def _awaited(self, waiting: Awaitable[Any]) -> Any:
+        """Await on the kernel's loop; an interrupt ends it."""
+        assert self._guard is not None
+        task = asyncio.ensure_future(waiting)
+        with self._guard.awaiting(task):
+            return await task
+
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         guard = self._guard
+        deadline = Deadline(timeout, guard.end_code if guard else lambda: raise_in(self._owner))
 
         def live(text: str) -> None:
             on_output(text)
@@ -76,8 +102,9 @@ class NotebookHost:
         async def run() -> PythonResult:
             self._state.in_tool = True
             try:
-                with guard.blocking() if guard else nullcontext():
-                    return await run_python(self._state.shell, code, live, awaited if guard else None)
+                with guard.blocking() if guard else nullcontext(), deadline.running():
+                    result = await run_python(self._state.shell, code, live, awaited if guard else None)
+                return deadline.told(result)
             finally:
                 self._state.in_tool = False
 
@@ -85,17 +112,50 @@ class NotebookHost:
             return await self._mailbox.work(lambda: _complete(run()))  # type: ignore[no-any-return]
         return await self._mailbox.work(run)  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        def look() -> Variable | None:
-            space = self._state.shell.user_ns
-            return describe(name, space[name]) if name in space else None
+    async def call(self, function: Callable[[], Any]) -> Any:
+        guard = self._guard
 
-        return await self._mailbox.work(look)  # type: ignore[no-any-return]
+        async def run() -> Any:
+            self._state.in_tool = True
+            try:
+                with guard.blocking() if guard else nullcontext():
+                    result = function()
+                return await self._awaited(result) if inspect.isawaitable(result) else result
+            except KeyboardInterrupt:
+                raise asyncio.CancelledError from None
+            finally:
+                self._state.in_tool = False
 
-    async def cells(self) -> list[Cell]:
-        """The notebook's cells as of its last save; empty where the front end names no notebook."""
-        path = self.notebook_path
-        return await asyncio.to_thread(_saved_cells, path) if path else []
+        return await self._mailbox.work((lambda: _complete(run())) if guard is None else run)
+
+    @property
+    def namespace(self) -> dict[str, Any] | None:
+        return self._state.shell.user_ns  # type: ignore[no-any-return]
+
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        shell = self._state.shell
+
+        def work() -> T:
+            # In, Out, exit, get_ipython ... are in user_ns_hidden, which has what they were bound to.
+            return look(own_variables(shell.user_ns, getattr(shell, "user_ns_hidden", {})))
+
+        return await self._mailbox.work(work)  # type: ignore[no-any-return]
+
+    async def notebook(self, ids: tuple[str, ...] = ()) -> Notebook:
+        return await self._with_cells(lambda cells: cells.read(ids))  # type: ignore[no-any-return]
+
+    async def edit_cell(self, edit: CellEdit) -> CellReport:
+        return await self._with_cells(lambda cells: cells.edit(edit))  # type: ignore[no-any-return]
+
+    async def propose_cell(self, source: str) -> bool:
+        return await self._mailbox.work(lambda: self._cells.propose(source))  # type: ignore[no-any-return]
+
+    async def _with_cells(self, use: Callable[[Cells], Awaitable[Any]]) -> Any:
+        if self._guard is None:
+            return await asyncio.to_thread(lambda: asyncio.run(_finished(use(self._cells))))
+        # One at a time: an interrupt must find the request that waits.
+        async with self._asking_cells:
+            return await self._mailbox.work(lambda: _finished(use(self._cells)))
 
     async def approve(self, request: ApprovalRequest) -> Approval:
         if self._guard is None:
@@ -109,10 +169,20 @@ class NotebookHost:
         )
 
     async def ask_user(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
-        return None
+        if self._guard is None:
+            return await self._mailbox.work(lambda: self._ask_blocking(questions))  # type: ignore[no-any-return]
+        return await self._mailbox.work(lambda: ask(self._state, questions, self._guard))  # type: ignore[no-any-return]
+
+    def _ask_blocking(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
+        self._pump()
+        return put_now(self._state, questions, None) if can_ask(self._state) else None
 
     def show(self, event: TurnEvent) -> None:
         self._mailbox.put(event)
+
+
+async def _finished(waiting: Awaitable[Any]) -> Any:
+    return await waiting
 
 
 def _complete(coroutine: Any) -> Any:
@@ -123,29 +193,3 @@ def _complete(coroutine: Any) -> Any:
         return end.value
     coroutine.close()
     raise RuntimeError("this needs a running event loop: use `await ante_nb.ask_async(...)`")
-
-
-def _saved_cells(path: Path) -> list[Cell]:
-    import json
-
-    try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    found = []
-    for number, cell in enumerate(notebook.get("cells", ()), 1):
-        outputs = []
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            text = output.get("text") or data.get("text/plain") or output.get("traceback") or ""
-            outputs.append("".join(text) if isinstance(text, list) else str(text))
-        found.append(
-            Cell(
-                number,
-                cell.get("cell_type", "raw"),
-                "".join(cell.get("source", "")),
-                "\n".join(outputs)[:20_000],
-                cell.get("id"),
-            )
-        )
-    return found

@@ -87,6 +87,16 @@ class InterruptGuard:
             self._task = None
             self._blocking = blocking
 
+    def end_code(self) -> None:
+        """End the code that runs now, and not the turn: its time is up. Called on any thread but the main one."""
+        loop, task = self._loop, self._task
+        if task is not None and loop is not None:
+            loop.call_soon_threadsafe(task.cancel)
+        elif self._blocking:
+            section = self._section
+            self._kick()
+            self._nudge(section)
+
     def _on_sigint(self, signum: int, frame: Any) -> None:
         now = time.monotonic()
         if self._nudging:
@@ -130,6 +140,13 @@ class InterruptGuard:
             time.sleep(_HANDLED + 0.05)
             if not self._blocking or self._section != section:
                 break
-            self._nudging = True
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            self._kick()
         self._watched = False
+
+    def _kick(self) -> None:
+        """Have the handler raise in the running code, without counting it as the person's interrupt."""
+        self._nudging = True
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main(signal.SIGINT)

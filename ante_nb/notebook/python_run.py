@@ -16,8 +16,10 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.headless import outline
 from ante_nb.agent.host import PythonResult
 from ante_nb.messages import Image
+from ante_nb.notebook.render.rich import Rich, rich_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -29,6 +31,7 @@ _EVENTS = ("pre_execute", "post_execute", "pre_run_cell", "post_run_cell")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _MAX_IMAGES = 8
+_MAX_RICH = 8
 _NO_EXIT = "exit() was ignored: it would end the person's kernel and lose their variables.\n"
 
 
@@ -68,13 +71,16 @@ class _Recorder:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self.value: str | None = None
+        self.described: dict[str, str] = {}
         self.displays: list[str] = []
         self.images: list[Image] = []
+        self.rich: list[Rich] = []
         self.error: str | None = None
 
     def bundle(self, data: dict[str, Any]) -> None:
         """A ``display()`` call."""
         if not self._image(data):
+            self._keep_rich(data)
             text = _plain(data)
             if text:
                 self.displays.append(text)
@@ -84,11 +90,18 @@ class _Recorder:
         if value is None:
             return
         data, _ = self._shell.display_formatter.format(value)
-        self._image(data)
+        if not self._image(data):
+            self._keep_rich(data)
         self.value = _plain(data) or repr(value)
+        self.described = outline(value)
 
     def trace(self, stb: list[str]) -> None:
         self.error = _ANSI.sub("", "\n".join(stb))
+
+    def _keep_rich(self, data: dict[str, Any]) -> None:
+        found = rich_of(data) if len(self.rich) < _MAX_RICH else None
+        if found is not None:
+            self.rich.append(found)
 
     def _image(self, data: dict[str, Any]) -> bool:
         for kind in _IMAGES:
@@ -158,9 +171,11 @@ async def run_python(
         value=recorder.value,
         displays=tuple(recorder.displays),
         images=tuple(recorder.images),
+        rich=tuple(recorder.rich),
         error=recorder.error,
         interrupted=interrupted,
         variables=changed,
+        described=recorder.described,
     )
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ante_nb.agent.host import ApprovalPresenter
+    from ante_nb.agent.host import ApprovalPresenter, QuestionPresenter
     from ante_nb.agent.runtime import Runtime
+    from ante_nb.notebook.cells.executed import Executed
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class KernelState:
     """The state of one kernel.
 
     ``presenters`` are asked in order which of them can get an approval answered now; stdin is the last.
+    The same holds for ``question_presenters`` and the model's questions.
     """
 
     shell: Any
@@ -36,6 +38,11 @@ class KernelState:
     presenters: list[ApprovalPresenter] = field(default_factory=list)
     cards: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What makes a card, by its name; empty where there are no widgets."""
+    question_presenters: list[QuestionPresenter] = field(default_factory=list)
+    executed: dict[str, Executed] = field(default_factory=dict)
+    """What was run in this kernel, each cell as it was run last: by cell id, or by ``In[n]`` without one."""
+    silent_page: str = ""
+    """The client whose page did not answer when its cells were asked for."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
@@ -66,21 +73,23 @@ class KernelState:
     @property
     def cell_id(self) -> str | None:
         """The id of the running cell, where the front end sends one."""
-        found = self._request().get("metadata", {}).get("cellId")
+        found = self.request.get("metadata", {}).get("cellId")
         return found if isinstance(found, str) and found else None
 
     @property
     def source(self) -> str | None:
         """The running cell as the front end sent it; ``None`` in a terminal."""
-        found = self._request().get("content", {}).get("code")
+        found = self.request.get("content", {}).get("code")
         return found if isinstance(found, str) else None
 
     @property
     def is_silent(self) -> bool:
         """Whether a front end runs code behind the person's back (VS Code does): no prompt may start so."""
-        return bool(self._request().get("content", {}).get("silent", False))
+        return bool(self.request.get("content", {}).get("silent", False))
 
-    def _request(self) -> dict[str, Any]:
+    @property
+    def request(self) -> dict[str, Any]:
+        """The message that the running cell came with; empty in a terminal."""
         if not self.is_kernel:
             return {}
         try:
@@ -89,12 +98,28 @@ class KernelState:
             return {}
 
     def note_result(self, result: Any) -> None:
-        """``post_run_cell`` hook: remember the last failure, for ``%ante fix``."""
+        """``post_run_cell`` hook: remember what was run, and the last failure, for ``%ante fix``."""
+        self._note_source(result)
         error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
         source = getattr(getattr(result, "info", None), "raw_cell", None) or ""
         own = source.lstrip().startswith(("%%ante", "%ante"))
         if error is not None and not own and not isinstance(error, KeyboardInterrupt):
             self.last_failure = Failure(source, error)
+
+    def _note_source(self, result: Any) -> None:
+        from ante_nb.notebook.cells.executed import Executed
+
+        info, count = getattr(result, "info", None), getattr(result, "execution_count", None)
+        source = getattr(info, "raw_cell", None)
+        if (
+            self.in_tool
+            or not source
+            or not isinstance(count, int)
+            or not getattr(info, "store_history", False)
+        ):
+            return
+        cell = getattr(info, "cell_id", None) or self.cell_id
+        self.executed[cell or f"In[{count}]"] = Executed(source, count, cell)
 
 
 _states: weakref.WeakKeyDictionary[Any, KernelState] = weakref.WeakKeyDictionary()

@@ -11,6 +11,7 @@ from support.desk import DeskHost
 
 from ante_nb.agent.attachments import FILE_CHARS, attach
 from ante_nb.agent.host import Cell
+from ante_nb.describe import Policies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def host(tmp_path: Path) -> DeskHost:
 
 
 async def bodies(prompt: str, host: Any) -> dict[str, str]:
-    parts, names = await attach(prompt, host)
+    parts, names = await attach(prompt, host, Policies())
     return dict(zip(names, [part.text for part in parts], strict=True))  # type: ignore[union-attr]
 
 
@@ -45,7 +46,7 @@ async def test_a_file_a_directory_a_variable_and_a_cell(host: DeskHost) -> None:
     assert list(found) == ["sales.csv", "src/", "df", "cell:2"]
     assert "month,eur" in found["sales.csv"]
     assert "main.py" in found["src/"] and "deep/more.py" in found["src/"] and ".hidden" not in found["src/"]
-    assert "[1, 2, 3]" in found["df"] and 'type="list"' in found["df"]
+    assert "range: 1 to 3" in found["df"] and "list, 3 items" in found["df"]
     assert "1 + 1" in found["cell:2"] and "--- outputs ---\n2" in found["cell:2"]
 
 
@@ -83,7 +84,7 @@ async def test_a_name_that_ends_in_a_dot_wins_over_the_sentence(host: DeskHost) 
     ],
 )
 async def test_what_is_no_mention_stays_plain_text(host: DeskHost, prompt: str) -> None:
-    assert await attach(prompt, host) == ([], [])  # type: ignore[arg-type]
+    assert await attach(prompt, host, Policies()) == ([], [])  # type: ignore[arg-type]
 
 
 async def test_a_mention_beside_code_counts(host: DeskHost) -> None:
@@ -119,14 +120,14 @@ async def test_bytes_that_are_no_utf8_and_a_variable_that_cannot_be_shown(host: 
 
     host.namespace["odd"] = Odd()
     found = await bodies("@latin.txt @odd", host)
-    assert "stra\ufffde" in found["latin.txt"] and "repr failed" in found["odd"]
+    assert "stra\ufffde" in found["latin.txt"] and "attributes:" in found["odd"]
 
 
 @given(st.text(max_size=80).map(lambda words: words.replace("x", "@")))
 async def test_no_text_breaks_it(words: str) -> None:
     from pathlib import Path
 
-    parts, names = await attach(words, DeskHost(Path("/nonexistent"), {"a": 1}))  # type: ignore[arg-type]
+    parts, names = await attach(words, DeskHost(Path("/nonexistent"), {"a": 1}), Policies())  # type: ignore[arg-type]
     assert len(parts) == len(names)
 
 

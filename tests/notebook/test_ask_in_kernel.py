@@ -99,5 +99,5 @@ def test_variables_and_files_are_attached_and_listed(ante: Ante) -> None:
     outcome = ante.prompt("compare @frame and @data.csv, ask bob@frame", "--tools none")
     assert outcome.status == "ok", outcome.text
     sent = words_of(ante.last_messages[-1])
-    assert "{'rows': 3}" in sent and "a,b" in sent and sent.count("<attachment") == 2
+    assert "rows: 3" in sent and "a,b" in sent and sent.count("<attachment") == 2
     assert "data.csv" in outcome.text

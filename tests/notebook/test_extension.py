@@ -143,7 +143,7 @@ def test_flags_that_are_wrong_say_so_in_one_line(line: str, words: list[str]) ->
 
 def test_flags_that_are_right() -> None:
     found = arguments.parse(
-        "-p openai -m 'a b' --allow 'Bash(git *)' --allow Write --max-steps=7 -v -o result --mode AUTO"
+        "-p openai -m 'a b' --allow 'Bash(git *)' --allow Write --max-steps=7 --verbose -v df -o result --mode AUTO"
     )
     options = arguments.options_of(found)
     assert (options.provider, options.model, options.allow, options.max_steps, options.mode) == (

@@ -194,7 +194,7 @@ def test_live_output_is_shown_before_the_call_ends(ante: Ante) -> None:
 def test_variables_that_were_bound_rebound_and_deleted_are_named(ante: Ante) -> None:
     ante.kernel.run("a, b, c = 1, [2], 3")
     run(ante, "import math\na = 10\nb.append(3)\ndel c\n_private = 1\nd = 4")
-    assert ante.kernel.value("sorted(_ante.variables)") == ["a", "c", "d"]
+    assert ante.kernel.value("sorted(_ante.variables)") == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(

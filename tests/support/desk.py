@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.headless import describe, execute
-from ante_nb.agent.host import Approval
+from ante_nb.agent.headless import execute, own_variables
+from ante_nb.agent.host import Approval, CellReport, Notebook
 from ante_nb.agent.runtime import Runtime, TurnOptions
 from ante_nb.agent.tools.environment import child_environment
 from support.ante import check_conversation, echo, point_at, words_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from ante_nb.agent.host import ApprovalRequest, Cell, PythonResult, Variable
+    from ante_nb.agent.host import ApprovalRequest, Cell, CellEdit, PythonResult, T
     from ante_nb.agent.turn import Turn
     from support.chat_server import ChatServer
 
@@ -37,20 +37,41 @@ class DeskHost:
     notebook_path: Path | None = None
     has_python: bool = True
     saved_cells: list[Cell] = field(default_factory=list)
+    edits: list[CellEdit] = field(default_factory=list)
+    reports: list[CellReport] = field(default_factory=list)
+    proposed: list[str] = field(default_factory=list)
+    questions: list[Any] = field(default_factory=list)
+    replies: list[list[str]] | None = None
     events: list[Any] = field(default_factory=list)
     asked: list[ApprovalRequest] = field(default_factory=list)
     asking: int = 0
     most_asking: int = 0
 
-    async def run_python(self, code: str, on_output: Callable[[str], None]) -> PythonResult:
+    async def run_python(
+        self, code: str, on_output: Callable[[str], None], timeout: float | None = None
+    ) -> PythonResult:
         result = execute(code, self.namespace, on_output)
         return await result if inspect.isawaitable(result) else result  # type: ignore[no-any-return]
 
-    async def describe(self, name: str) -> Variable | None:
-        return describe(name, self.namespace[name]) if name in self.namespace else None
+    async def call(self, function: Callable[[], Any]) -> Any:
+        result = function()
+        return await result if inspect.isawaitable(result) else result
 
-    async def cells(self) -> list[Cell]:
-        return self.saved_cells
+    async def variables(self, look: Callable[[dict[str, Any]], T]) -> T:
+        return look(own_variables(self.namespace))
+
+    has_cells = True
+
+    async def notebook(self, ids: tuple[str, ...] = ()) -> Notebook:
+        return Notebook(tuple(self.saved_cells), "live", "as they stand in the front end now")
+
+    async def edit_cell(self, edit: CellEdit) -> CellReport:
+        self.edits.append(edit)
+        return self.reports.pop(0) if self.reports else CellReport("refused", "no front end")
+
+    async def propose_cell(self, source: str) -> bool:
+        self.proposed.append(source)
+        return len(self.proposed) > 1
 
     async def approve(self, request: ApprovalRequest) -> Approval:
         self.asked.append(request)
@@ -68,8 +89,9 @@ class DeskHost:
         finally:
             self.asking -= 1
 
-    async def ask_user(self, questions: Any) -> None:
-        return None
+    async def ask_user(self, questions: Any) -> list[list[str]] | None:
+        self.questions.append(questions)
+        return self.replies
 
     def show(self, event: Any) -> None:
         self.events.append(event)

@@ -65,10 +65,23 @@ class Lab:
         home: an empty directory; notebooks live in ``home/work``.
         env: further environment variables of the server and its kernels.
         theme: e.g. ``JupyterLab Dark``.
+        extension: whether ante_nb's extension is installed.
+        app: ``lab``, or ``notebook`` for Jupyter Notebook 7.
     """
 
-    def __init__(self, home: Path, env: dict[str, str] | None = None, theme: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        env: dict[str, str] | None = None,
+        theme: str | None = None,
+        *,
+        extension: bool = False,
+        app: str = "lab",
+    ) -> None:
         self._chromium = chromium()
+        if app == "notebook":
+            pytest.importorskip("notebook", reason="needs notebook (the dev extra)")
+        self.app = app
         self.home = home
         self.work = home / "work"
         self.work.mkdir(parents=True)
@@ -78,6 +91,8 @@ class Lab:
         """Every address that a page asked for and that is not this server's."""
         self.reachable: list[str] = []
         """What else a page may load: beginnings of addresses of other servers of the test."""
+        if extension:
+            shutil.copytree(ROOT / "labextension", home / "data" / "labextensions" / "ante-nb")
         self._env = {
             **os.environ,
             "HOME": str(home),
@@ -122,7 +137,7 @@ class Lab:
                 [
                     sys.executable,
                     "-m",
-                    "jupyterlab",
+                    "jupyterlab" if self.app == "lab" else "notebook",
                     "--no-browser",
                     "--allow-root",
                     f"--ServerApp.port={self.port}",
@@ -200,8 +215,15 @@ class Lab:
         ``requests`` starts anew.
         """
         self._fresh_page()
-        self.page.goto(f"{self.url}lab/tree/{name}.ipynb?token={self.token}&reset")
+        place = f"lab/tree/{name}.ipynb" if self.app == "lab" else f"notebooks/{name}.ipynb"
+        self.page.goto(f"{self.url}{place}?token={self.token}{'&reset' if self.app == 'lab' else ''}")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+        if self.app == "notebook":
+            self.page.wait_for_selector(".jp-NotebookKernelStatus", state="attached", timeout=90_000)
+            self.page.wait_for_selector(
+                ".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached", timeout=90_000
+            )
+            return
         # The notebook's own indicator says "idle" already before there is a kernel.
         self.page.wait_for_function(
             "() => /[|] Idle/.test((document.querySelector('#jp-main-statusbar') || {}).innerText || '')",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ante_nb.agent.headless import own_variables
 from ante_nb.agent.host import ToolContext
 from ante_nb.agent.tools import builtin_tools
 from ante_nb.agent.tools.base import Footprint, ToolState
@@ -29,9 +30,14 @@ class BenchHost:
     env: dict[str, str] = field(default_factory=lambda: child_environment(os.environ))
     notebook_path: Path | None = None
     has_python: bool = True
+    has_cells: bool = False
     python: PythonResult | None = None
+    space: dict[str, Any] = field(default_factory=dict)
 
-    async def run_python(self, code: str, on_output: Any) -> Any:
+    async def variables(self, look: Any) -> Any:
+        return look(own_variables(self.space))
+
+    async def run_python(self, code: str, on_output: Any, timeout: float | None = None) -> Any:
         on_output("live")
         return self.python
 

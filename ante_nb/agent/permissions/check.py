@@ -21,10 +21,24 @@ if TYPE_CHECKING:
 
     from ante_nb.settings import Settings
 
-TOOLS = ("Read", "Write", "Edit", "Glob", "Grep", "Bash", "TodoWrite", "Python")
+TOOLS = (
+    "Read",
+    "Write",
+    "Edit",
+    "Glob",
+    "Grep",
+    "Bash",
+    "TodoWrite",
+    "AskUser",
+    "Python",
+    "Variables",
+    "Cells",
+)
 """The built-in tools, whether or not the surroundings have them all."""
 FORM = "A rule is `Tool` or `Tool(glob)`, like `Bash(git push *)` or `Read(**/.env)`."
 _MCP = "mcp__"
+_OTHER = ("Data",)
+"""What rules may name that is no tool: the data policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,7 @@ def unknown_tools(rules: Iterable[Rule], where: str) -> list[str]:
     """A line for each rule about a tool that there is not; tools of servers (``mcp__``) may be off."""
     lines = []
     for rule in rules:
-        if rule.tool.lower().startswith(_MCP) or any(rule.names(name) for name in TOOLS):
+        if rule.tool.lower().startswith(_MCP) or any(rule.names(name) for name in (*TOOLS, *_OTHER)):
             continue
         if any(char in rule.tool for char in "*?[") and fnmatch.fnmatchcase(_MCP, rule.tool[: len(_MCP)]):
             continue

@@ -7,6 +7,7 @@ defaults of the mode. No sandbox is claimed: what an allowed command does is not
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -71,6 +72,13 @@ class _Facts:
     judgement: Judgement | None = None
     uncertain: str = ""
     """Why the call can't be known to be harmless; empty where it can or where that is no question."""
+    code: str | None = None
+    """Python that the call has run by another way than the Python tool."""
+    effect: str = ""
+    """What code that is known changes in memory."""
+    decision: str = "ask"
+    doubt: str = ""
+    grant: str | None = None
     outside: str = ""
     """The path outside the allowed directories, or protected, that the call would touch."""
 
@@ -133,6 +141,16 @@ class Permissions:
         """Add an allow rule (``--allow RULE``). Raises ``ConfigError`` where it is none."""
         self._rules["allow"].append(parse_rule(rule))
 
+    def rule_for(self, tool: str, text: str) -> Action | None:
+        """What the rules say that name ``tool`` itself (no wildcard), about ``text``; ``None``: nothing."""
+
+        def says(rules: Iterable[Rule]) -> bool:
+            return any(rule.tool.lower() == tool.lower() and rule.matches_text(text) for rule in rules)
+
+        if says(self._rules["deny"]):
+            return "deny"
+        return "allow" if says(self._grants) or says(self._rules["allow"]) else None
+
     def grant(self, rule: str) -> None:
         """Add what the person granted: it comes before ask rules, never before deny rules."""
         parsed = parse_rule(rule)
@@ -171,7 +189,7 @@ class Permissions:
         if denied is not None:
             return Decision("deny", f"the rule deny {denied} forbids it")
         for rule in self._grants:
-            if self._granted(rule, facts) and (not guarded or rule.exact):
+            if self._granted(rule, facts) and (not guarded or rule.exact) and not facts.doubt:
                 return Decision("allow", f"{rule} was granted for this session")
         for rule in self._rules["ask"]:
             if self._touches(rule, facts):
@@ -203,6 +221,8 @@ class Permissions:
     def _facts(self, tool: Tool, arguments: BaseModel, ctx: ToolContext) -> _Facts:
         cwd = real(Path(ctx.host.cwd))
         facts = _Facts(tool.name, tool.primary(arguments), cwd)
+        facts.decision, facts.grant = tool.decision(arguments), tool.grant(arguments)
+        facts.code, facts.doubt = tool.python_code(arguments, ctx), tool.doubt(arguments, ctx)
         roots = roots_of(ctx)
         try:
             facts.paths = [form for path in tool.paths(arguments, ctx) for form in _forms(path)]
@@ -210,10 +230,8 @@ class Permissions:
             facts.outside = error.message
         if tool.name == "Bash":
             self._bash_facts(facts, roots, ctx.host.env)
-        elif tool.name == "Python":
-            from ante_nb.agent.permissions.pycode import unsafe
-
-            facts.uncertain = unsafe(facts.primary) or ""
+        elif tool.name == "Python" or facts.code is not None:
+            self._python_facts(facts, roots, ctx)
         for path in facts.paths:
             if not inside(path, roots):
                 facts.outside = f"{path} is outside the working directory"
@@ -243,6 +261,48 @@ class Permissions:
             facts.uncertain = verdict.reason
         elif self._has_path_deny() and verdict.shows_files():
             facts.uncertain = "it shows what is in files"
+        elif self._may_be_denied(facts, verdict):
+            facts.uncertain = "it may be another way to write what is denied"
+
+    def _python_facts(self, facts: _Facts, roots: list[Path], ctx: ToolContext) -> None:
+        from ante_nb.agent.permissions.pycode import unsafe
+
+        code = facts.primary if facts.code is None else facts.code
+        facts.uncertain = unsafe(code) or ""
+        if not facts.uncertain or ctx.bindings is None:
+            return
+        from ante_nb.agent.permissions.analysis import analyse
+        from ante_nb.agent.permissions.bindings import shadowing
+
+        found = analyse(code, ctx.bindings)
+        if found.why is None and any(rule.names("Python") for rule in self._rules["deny"]):
+            # What is forbidden there is a text; the same can be written in many ways.
+            found.why = "it is no plain computation"
+        if found.why is None and (other := shadowing(roots)):
+            found.why = f"{other} in the working directory would be imported in place of a library"
+        facts.uncertain = found.why or ""
+        if found.why is not None:
+            return
+        facts.effect = found.effect
+        for text in (*found.reads, *found.writes):
+            path = Path(os.path.normpath(facts.cwd / os.path.expanduser(text)))  # noqa: PTH111
+            # Addresses (file:x is one for pandas), patterns, and directories, of which polars reads all files.
+            address = re.match(r"[A-Za-z][\w+.-]*:", text)
+            if address or any(char in text for char in "*?[|{\0") or path.is_dir():
+                facts.uncertain = f"it opens {text[:60]}"
+                return
+            forms = _forms(path)
+            facts.touched += forms
+            if not all(inside(form, roots) for form in forms):
+                facts.outside = f"{path} is outside the working directory"
+            elif text in found.writes and (path.suffix == ".ipynb" or _protected(path, facts.cwd)):
+                facts.outside = f"{path.name} is a file that other programs obey"
+
+    def _may_be_denied(self, facts: _Facts, verdict: Judgement) -> bool:
+        from ante_nb.agent.permissions.stages import may_be_meant
+
+        rules = [rule for rule in self._rules["deny"] if rule.names("Bash") and not rule.catches_all]
+        return any(may_be_meant(rule, verdict, facts.cwd) for rule in rules)
 
     def _has_deny(self) -> bool:
         return any(
@@ -270,8 +330,13 @@ class Permissions:
 
     def _touches(self, rule: Rule, facts: _Facts) -> bool:
         """Whether a rule that restricts is about any part of a call."""
+        if facts.code is not None and rule.names("Python") and rule.matches_text(facts.code):
+            return True
         if not rule.names(facts.name):
-            return False
+            # Write and Edit do the same to a file: what must not be edited must not be written over.
+            twin = {"Write": "Edit", "Edit": "Write"}.get(facts.name)
+            if twin is None or rule.catches_all or not rule.names(twin) or rule not in self._rules["deny"]:
+                return False
         if rule.catches_all:
             return True
         if facts.judgement is not None:
@@ -325,10 +390,20 @@ class Permissions:
         if facts.judgement is not None:
             return self._default_bash(facts, grant)
         if tool.name == "Python":
-            if not facts.uncertain:
+            if facts.uncertain:
+                return Decision("ask", facts.uncertain, grant)
+            if not facts.effect:
                 return Decision("allow", "the code only computes")
+            if self._mode == "auto":
+                return Decision("allow", "auto mode: the code only works on data")
+            return Decision("ask", facts.effect, grant)
+        if facts.code is not None and self._mode == "auto":
+            if not facts.uncertain:
+                return Decision("allow", "auto mode: the code only computes")
             return Decision("ask", facts.uncertain, grant)
-        if tool.default == "allow" or self._mode == "auto":
+        if facts.doubt:
+            return Decision("ask", facts.doubt, grant)
+        if facts.decision == "allow" or self._mode == "auto":
             return Decision("allow", f"{self._mode} mode")
         return Decision("ask", f"{tool.name} is asked about in strict mode", grant)
 
@@ -346,6 +421,9 @@ class Permissions:
             return bash_grant(facts.primary, facts.judgement, exact=exact)
         if facts.name == "Python":
             return str(Rule("Python", escape(facts.primary.strip()))) if guarded else "Python"
+        if facts.grant is not None:
+            # Where a deny rule stands, only an exact rule holds for code: there is none to offer.
+            return "" if guarded or facts.doubt else facts.grant
         if facts.paths:
             return path_grant(facts.name, facts.paths[-1], facts.cwd)
         return facts.name

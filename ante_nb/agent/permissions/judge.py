@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import os
@@ -57,7 +58,7 @@ class Judgement:
         for stage in self.stages:
             for text, wildcard in _path_words(stage):
                 for place in sorted(places):
-                    out.update(dict.fromkeys(_meant(text, wildcard, place)))
+                    out.update(dict.fromkeys(meant(text, wildcard, place)))
             if stage.words and stage.argv[0] == "cd":
                 target = stage.argv[1] if len(stage.words) > 1 else "~"
                 for place in sorted(places):
@@ -114,7 +115,8 @@ def judge(command: str) -> Judgement:
     if not reasons:
         return Judgement("safe", "", shell, workspace=True)
     workspace = all(not _not_safe(stage) or _workspace(stage) for stage in shell.stages)
-    return Judgement("unknown", reasons[0], shell, workspace=workspace and not {"cd", "git"} <= names)
+    workspace = workspace and not {"cd", "git"} <= names and not _reads_what_it_moved(shell.stages)
+    return Judgement("unknown", reasons[0], shell, workspace=workspace)
 
 
 def _not_safe(stage: Stage) -> str | None:
@@ -137,6 +139,28 @@ def _workspace(stage: Stage) -> bool:
     options = [word.text for word in stage.words[1:] if word.text.startswith("-")]
     loose = any(word.glob and word.text[:1] in "*?[" for word in stage.words)
     return bool(operands) and not loose and all(re.fullmatch(allowed, option) for option in options)
+
+
+def _reads_what_it_moved(stages: list[Stage]) -> bool:
+    """Whether a file may be looked into under a name that it gets on the way: ``mv a b; cat b/link``.
+
+    Where such a name leads can't be seen before it is there.
+    """
+    moved: list[str] = []
+    for stage in stages:
+        name = programs.program(stage.argv[0]) if stage.words else None
+        if moved and name == "cd":
+            return True
+        words = [os.path.normpath(word.text) for word in _operands(stage)]
+        if name not in programs.NO_CONTENT and name not in ("mkdir", "touch"):
+            wild = any(word.glob for word in stage.words)
+            if moved and (wild or any(f"{w}/".startswith(f"{m}/") for w in words for m in moved)):
+                return True
+            if moved and any(m == "." or m.startswith(("..", "/", "~")) for m in (*moved, *words)):
+                return True
+        if name in ("cp", "mv"):
+            moved += words
+    return False
 
 
 def _operands(stage: Stage) -> list[Word]:
@@ -164,20 +188,22 @@ def _path_words(stage: Stage) -> Iterator[tuple[str, bool]]:
             yield text.split("=", 1)[1], word.glob
         if not text.startswith("-"):
             yield text, word.glob
-        # -f/etc/passwd: the value without a space.
+        # -f/etc/passwd, -fname: the value without a space.
         elif match := re.search(r"[/~].*|\.\..*", text):
             yield match.group(), word.glob
+        elif not text.startswith("--") and len(text) > 2:
+            yield text[2:], word.glob
 
 
-def _meant(text: str, wildcard: bool, cwd: Path) -> Iterator[Path]:
+def meant(text: str, wildcard: bool, cwd: Path) -> Iterator[Path]:
+    """The paths that a word of a command may mean, started in ``cwd``."""
     path = cwd / os.path.expanduser(text)  # noqa: PTH111 - no error for ~unknown
     if not wildcard:
         yield path
         return
     # A wildcard may run through a link that leads elsewhere, so what it matches is looked up.
-    matches = glob.iglob(str(path))  # noqa: PTH207 - Path.glob takes no absolute pattern
     count = 0
-    for match in itertools.islice(matches, 501):
+    for match in itertools.islice(_matches(str(path)), 501):
         count += 1
         yield Path(match)
     if count > 500:
@@ -185,3 +211,16 @@ def _meant(text: str, wildcard: bool, cwd: Path) -> Iterator[Path]:
     elif not count:
         head = re.split(r"[*?\[]", text, maxsplit=1)[0]
         yield cwd / os.path.expanduser(head.rpartition("/")[0] or ".")  # noqa: PTH111
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """What bash may put in the place of a pattern, and rather more.
+
+    ``[^a]``, ``[[:alpha:]]`` and ranges mean another thing here than there, so what begins with a bracket
+    stands for anything; ``.*`` is also ``..`` in bash before 5.2.
+    """
+    parts = [re.sub(r"\[.*", "*", part, flags=re.DOTALL) for part in pattern.split("/")]
+    yield from glob.iglob("/".join(parts))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    for index, part in enumerate(parts):
+        if part.startswith(".") and re.search(r"[*?]", part) and fnmatch.fnmatchcase("..", part):
+            yield from _matches("/".join([*parts[:index], "..", *parts[index + 1 :]]))

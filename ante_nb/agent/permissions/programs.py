@@ -58,17 +58,20 @@ _ANY = Options()
 _READERS: dict[str, Options] = {
     **dict.fromkeys(
         names(
-            "cat head tail wc ls pwd true false : whoami id uname arch nproc which basename dirname realpath "
+            "cat head tail ls pwd true false : whoami id uname arch nproc which basename dirname realpath "
             "readlink stat df free uptime cmp comm cut tr nl tac rev fold expand unexpand paste join md5sum "
-            "sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum sum seq sleep diff "
-            "strings od hexdump expr factor groups tty lscpu lsblk pgrep zcat bzcat xzcat jq "
+            "sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum sum seq sleep "
+            "strings od hexdump expr factor groups tty lscpu lsblk pgrep zcat bzcat xzcat "
             "printenv column echo tsort colrm look"
         ),
         _ANY,
     ),
     # Options that follow links lead out of the directories that the paths name.
     **dict.fromkeys(["grep", "egrep", "fgrep"], Options(letters="R", names=("dereference-recursive",))),
-    "du": Options(letters="LDH", names=("dereference",)),
+    # What is no file name in the list that these take is told in an error, and so shown.
+    "du": Options(letters="LDHX", names=("dereference", "files0-from", "exclude-from")),
+    # Follows the links that it finds on its way.
+    "diff": Options(letters="r", names=("recursive",)),
     "sort": Options(letters="oT", names=("output", "compress-program", "temporary-directory", "files0-from")),
     "uniq": Options(most=1),
     "xxd": Options(letters="r", most=1),
@@ -76,7 +79,7 @@ _READERS: dict[str, Options] = {
     "file": Options(letters="CzZ", names=("compile", "uncompress")),
     "rg": Options(letters="zL", names=("pre", "hostname-bin", "search-zip", "follow")),
     "fd": Options(letters="xXL", names=("exec", "exec-batch", "follow")),
-    "date": Options(letters="s", names=("set",)),
+    "date": Options(letters="sfr", names=("set", "file", "reference")),
     "hostname": Options(letters="Fb", names=("file", "boot"), most=0),
     "nvidia-smi": Options(
         letters="rpeacdmf", names=("gpu-reset", "persistence", "filename", "applications"), most=0
@@ -86,7 +89,7 @@ _READERS["fdfind"] = _READERS["fd"]
 
 NO_CONTENT = names(
     "pwd true false : whoami id uname arch nproc which basename dirname ls du df free uptime date echo printf "
-    "seq sleep expr hostname groups tty cd type command exit set"
+    "find seq sleep expr hostname groups tty cd type command exit set"
 )
 """Programs that show nothing of what is inside a file."""
 
@@ -108,7 +111,7 @@ _TEST_OPERATORS = names(
 )
 _SED_SCRIPT = re.compile(
     r"(?:(?:\d+|\$)?(?:,(?:\d+|\$|\+\d+))?|/[^/;{}\\\n]*/)?\s*[pdq=]"
-    r"|s([/|,#])[^\n/|,#]*\1[^\n/|,#]*\1[gIip0-9]*"
+    r"|s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gIip0-9]*"
 )
 _AWK_SCRIPT = re.compile(
     r"\s*(?:NR\s*[<>=!]=?\s*\d+\s*)?(?:\{\s*print(?:\s+(?:\$?(?:NF|NR|\d+)|\"[^\"\\|>]*\")"
@@ -256,7 +259,9 @@ def _git(args: list[Word]) -> str | None:
     if command in ("worktree", "submodule", "notes") and texts in (["list"], ["status"]):
         return None
     if command == "reflog" and texts[:1] in ([], ["show"], ["HEAD"]):
-        return None
+        # It takes what git log takes: --output=FILE.
+        why = _GIT_OPTIONS.refuses(words)
+        return f"{why} of git reflog" if why else None
     if command == "config":
         if texts[:1] in (["--get"], ["--get-all"], ["--list"], ["-l"], ["get"], ["list"]) and len(flags) <= 1:
             return None
@@ -264,6 +269,18 @@ def _git(args: list[Word]) -> str | None:
     if command == "grep":
         return Options(letters="Of", names=("open-files-in-pager", "ext-grep", "textconv")).refuses(words)
     return f"git {command} is not on the read-only list"
+
+
+def _wc(args: list[Word]) -> str | None:
+    return "its options" if any(word.text.startswith("--f") for word in args) else None
+
+
+def _jq(args: list[Word]) -> str | None:
+    # import "/a/b" as $x; reads /a/b.json.
+    if any(re.search(r"\b(?:import|include|modulemeta|get_search_list)\b", word.text) for word in args):
+        return "its jq script"
+    why = Options(letters="Lf", names=("library-path", "from-file", "run-tests")).refuses(args)
+    return f"{why} of jq" if why else None
 
 
 def _echo_options(args: list[Word]) -> str | None:
@@ -312,7 +329,8 @@ def _date(args: list[Word]) -> str | None:
         # An operand without a plus sets the clock.
         if not word.text.startswith(("+", "-")) and not value:
             return "date that may set the clock"
-        value = word.text in ("-d", "--date", "-r", "--reference", "-f", "--file")
+        value = word.text in ("-d", "--date")
+    # -f shows the lines of a file that are no dates.
     return _READERS["date"].refuses([word for word in args if word.text.startswith("-")])
 
 
@@ -323,6 +341,8 @@ _SPECIAL: dict[str, Callable[[list[Word]], str | None]] = {
     "gawk": _awk,
     "mawk": _awk,
     "git": _git,
+    "jq": _jq,
+    "wc": _wc,
     "printf": _echo_options,
     "test": _test,
     "[": _test,

@@ -7,6 +7,8 @@ called nor looked into: an attribute or a method can do anything.
 from __future__ import annotations
 
 import ast
+import builtins
+import keyword
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -60,7 +62,7 @@ MODULES: dict[str, frozenset[str]] = {
 }
 """Modules and their names that only compute. None of these functions calls a function it is given."""
 
-_TEXT_METHODS = names(
+TEXT_METHODS = names(
     "capitalize casefold center count encode endswith find index isalnum isalpha isascii isdecimal "
     "isdigit isidentifier islower isnumeric isspace istitle isupper join ljust lower lstrip partition "
     "removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines "
@@ -90,6 +92,8 @@ def unsafe(code: str, loaded: Container[str] | None = None) -> str | None:
         loaded: modules that are imported already; only those (and built-in ones) may be imported, for the
             first import of a name can find a file of that name in the working directory.
     """
+    if odd_lines(code):
+        return "it holds characters or prompts that IPython reads in a way of its own"
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -101,6 +105,49 @@ def unsafe(code: str, loaded: Container[str] | None = None) -> str | None:
         return check.why
     except RecursionError:
         return "it is nested too deeply to judge"
+
+
+# What str.splitlines takes for the end of a line and Python does not: IPython would see other lines.
+_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+# IPython takes prompts off the lines of a pasted session: "... %rm *f" is an expression before that.
+_PROMPT = re.compile(r"[ \t]*(?:>>>|\.\.\.|In ?\[)", re.MULTILINE)
+
+
+def odd_lines(code: str) -> bool:
+    """Whether IPython may run other lines than those that the parser sees."""
+    return _ODD.search(code) is not None or _PROMPT.search(code) is not None
+
+
+def first_words(code: str, tree: ast.Module, bound: Container[str]) -> str | None:
+    """Why IPython may take a line for a magic without its ``%``, or ``None``.
+
+    It does so with a cell of one line whose first word is no variable: ``rm *f``, ``cd -b``.
+    """
+    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    stored |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    stored |= {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    single = len(code.strip().splitlines()) == 1
+    for statement in tree.body:
+        word = re.match(r"\w+", ast.get_source_segment(code, statement) or "")
+        if (
+            word is None
+            or word[0].isdigit()
+            or keyword.iskeyword(word[0])
+            or isinstance(statement, ast.Assign)
+        ):
+            continue
+        name = word[0]
+        if name not in bound and not hasattr(builtins, name) and (single or name not in stored):
+            # f"..." and the like begin with no name.
+            if isinstance(statement, ast.Expr) and _quoted(ast.get_source_segment(code, statement) or ""):
+                continue
+            return f"a line begins with {name}"
+    return None
 
 
 class _Check:
@@ -233,7 +280,7 @@ class _Check:
         elif isinstance(function, ast.Attribute):
             owner = function.value
             literal = isinstance(owner, ast.Constant) and isinstance(owner.value, str)
-            if not (literal and function.attr in _TEXT_METHODS):
+            if not (literal and function.attr in TEXT_METHODS):
                 self.attribute(function)
         else:
             self.refuse("it calls the result of an expression")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -77,7 +78,8 @@ class Rule:
         else:
             return False
         if broadly:
-            pattern, target = pattern.lower(), target.lower()
+            # Some file systems take é and e + ´ for the same name.
+            pattern, target = (unicodedata.normalize("NFC", text).lower() for text in (pattern, target))
             if fnmatch.fnmatchcase(target, pattern.lstrip("/")):
                 return True
         return _path_pattern(pattern).match_file(target)

@@ -27,6 +27,7 @@ _GAP = re.compile(r"(?:[ \t\n]|\\\n)*\Z")
 _ODD = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\x80-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 )
+_OTHER_HOME = re.compile(r"(?:^|[=:])~(?:[-+]|\d)")
 _QUIET_REDIRECT = re.compile(r"(?:\d*>&\d+|\d*(?:>|>>|<)\s*/dev/null|&>>?\s*/dev/null)\Z")
 
 
@@ -204,9 +205,11 @@ class _Walk:
             self.shell.opaque = True
 
     def redirect(self, node: Node) -> None:
-        self.problem("it redirects")
         text = " ".join(self.text(node).split())
-        if node.type == "file_redirect" and not _QUIET_REDIRECT.match(text):
+        if node.type == "file_redirect" and _QUIET_REDIRECT.match(text):
+            return  # 2>&1, 2>/dev/null: no file is touched
+        self.problem("it redirects")
+        if node.type == "file_redirect":
             self.shell.redirects.append(text.lstrip("0123456789"))
         self.nested(node)
 
@@ -249,6 +252,9 @@ class _Walk:
 
     def word(self, node: Node) -> Word:
         kind, raw = node.type, self.text(node)
+        if kind != "raw_string" and _OTHER_HOME.search(raw):
+            # ~+ is the working directory, ~- the one before it, ~2 one of a stack.
+            self.problem("it names a directory that is known only when it runs")
         if kind in ("word", "number", "test_operator") and not node.child_count:
             if not _PLAIN.match(raw):
                 self.problem(UNPARSED)

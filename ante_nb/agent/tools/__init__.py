@@ -13,18 +13,23 @@ if TYPE_CHECKING:
 
 def builtin_tools(host: Host) -> dict[str, Tool]:
     """The tools that work in ``host``'s surroundings, by name, in the order the model sees them."""
+    from ante_nb.agent.tools.ask_user import AskUser
     from ante_nb.agent.tools.bash import Bash
+    from ante_nb.agent.tools.cells import Cells
     from ante_nb.agent.tools.edit import Edit
     from ante_nb.agent.tools.glob import Glob
     from ante_nb.agent.tools.grep import Grep
     from ante_nb.agent.tools.python import Python
     from ante_nb.agent.tools.read import Read
     from ante_nb.agent.tools.todo import TodoWrite
+    from ante_nb.agent.tools.variables import Variables
     from ante_nb.agent.tools.write import Write
 
-    tools: list[Tool] = [Read(), Write(), Edit(), Glob(), Grep(), Bash(), TodoWrite()]
+    tools: list[Tool] = [Read(), Write(), Edit(), Glob(), Grep(), Bash(), TodoWrite(), AskUser()]
     if host.has_python:
-        tools.append(Python())
+        tools += [Python(), Variables()]
+    if host.has_cells:
+        tools.append(Cells())
     return {tool.name: tool for tool in tools}
 
 

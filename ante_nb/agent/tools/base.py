@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ante_nb.agent.tools.schema import parameters_of
+from ante_nb.describe.policy import Policies
 from ante_nb.errors import ToolError
 from ante_nb.messages import Image, Text
 from ante_nb.providers.spec import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ante_nb.agent.host import ToolContext
 
@@ -56,6 +57,8 @@ class ToolOutcome:
     variables: tuple[str, ...] = ()
     verbatim: bool = False
     trusted: bool = False
+    described: Mapping[str, str] = field(default_factory=dict)
+    """By data policy, what may be told of a value in place of ``content``."""
 
 
 FILES = "file:"
@@ -155,9 +158,40 @@ class Tool(ABC):
         primary = " ".join(self.primary(arguments).split())
         return f"{self.name}: {primary[:160]}" if primary else self.name
 
+    def decision(self, arguments: BaseModel) -> DefaultDecision:
+        """What the strict mode does with this call where no rule matches."""
+        return self.default
+
+    def python_code(self, arguments: BaseModel, ctx: ToolContext) -> str | None:
+        """The Python code that this call has run in the kernel, where that is what it does."""
+        return None
+
+    def doubt(self, arguments: BaseModel, ctx: ToolContext) -> str:
+        """Why this call is asked about in mode auto as well; empty where it need not be."""
+        return ""
+
+    def grant(self, arguments: BaseModel) -> str | None:
+        """The rule that "allow for this session" adds; ``None`` leaves it to the kind of tool."""
+        return None
+
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
         """The whole command, code or unified diff that an approval is about."""
         return self.primary(arguments)
+
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        """Whether the result may carry values of the person's data."""
+        return False
+
+    def shows_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        """Whether the result holds values that the tool itself has cut down to what the policy allows."""
+        return False
+
+    def without_data(self, arguments: BaseModel, outcome: ToolOutcome, policy: str) -> str:
+        """What may be told of such a result under ``policy`` (``schema`` or ``stats``)."""
+        from ante_nb.agent.data_gate import count_words
+
+        told = count_words("\n".join(part.text for part in outcome.content if isinstance(part, Text)))
+        return f"{'It failed; ' if outcome.is_error else ''}{told or 'no text'}"
 
     @abstractmethod
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
@@ -181,6 +215,16 @@ class FileStamp:
 
     digest: str
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCell:
+    """A notebook cell as the model saw it last; ``whole`` says whether it saw all of ``source``."""
+
+    number: int
+    kind: str
+    source: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +252,8 @@ class ToolState:
 
     ``session_secret`` keys the nonces of result envelopes; the session keeps it with its metadata so
     that a re-encoded conversation has the same bytes. ``roots`` are directories beside the working
-    directory that file tools may use without asking. ``hidden`` says whether a permission rule keeps
+    directory that file tools may use without asking. ``policies`` bounds what of the person's values may
+    leave the machine. ``hidden`` says whether a permission rule keeps
     the file at a path (absolute) from being read: listing and searching tools leave it out.
     """
 
@@ -218,7 +263,10 @@ class ToolState:
     roots: list[Path] = field(default_factory=list)
     reads: dict[str, FileStamp] = field(default_factory=dict)
     todos: list[dict[str, str]] = field(default_factory=list)
+    cells: dict[str, SeenCell] = field(default_factory=dict)
+    """The notebook's cells by id, as the model saw them last."""
     limits: Limits = field(default_factory=Limits)
+    policies: Policies = field(default_factory=Policies)
     hidden: Callable[[str], bool] = field(default=lambda path: False)
 
 

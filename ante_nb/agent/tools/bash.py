@@ -61,6 +61,14 @@ class Bash(Tool):
             Footprint(reads=files) if classify(self.primary(arguments)) == "safe" else Footprint(writes=files)
         )
 
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        # What a command prints is not known; of one that was put in the background nothing is printed yet.
+        return not outcome.trusted
+
+    def without_data(self, arguments: BaseModel, outcome: ToolOutcome, policy: str) -> str:
+        code = (outcome.display or {}).get("exit_code")
+        return f"{super().without_data(arguments, outcome, policy)}\n[exit code {code}]"
+
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         args = cast("BashArguments", arguments)
         if "\0" in args.command:

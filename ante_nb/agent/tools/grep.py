@@ -24,6 +24,7 @@ from ante_nb.agent.tools.base import (
 )
 from ante_nb.agent.tools.paths import resolve, shown
 from ante_nb.errors import ToolError
+from ante_nb.messages import Text
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import ToolContext
@@ -86,6 +87,15 @@ class Grep(Tool):
 
     def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
         return Footprint(reads=frozenset({FILES}))
+
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        from ante_nb.agent.tools.datafile import names_data_file
+
+        args = cast("GrepArguments", arguments)
+        if args.output_mode != "content":
+            return False
+        text = "\n".join(part.text for part in outcome.content if isinstance(part, Text))
+        return names_data_file(f"{args.path}\n{text}")
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         args = cast("GrepArguments", arguments)

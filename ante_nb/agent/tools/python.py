@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import BaseModel, Field
@@ -14,8 +15,17 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import PythonResult, ToolContext
 
 
+MOST_MS = 3_600_000
+
+
 class PythonArguments(ToolArguments):
     code: str = Field(description="Python (IPython) code; the value of its last expression is returned.")
+    timeout: int | None = Field(
+        None,
+        gt=0,
+        le=MOST_MS,
+        description="Milliseconds until it is ended; without it, it may take its time.",
+    )
 
 
 class Python(Tool):
@@ -45,13 +55,22 @@ class Python(Tool):
         code = cast("PythonArguments", arguments).code
         if not ctx.host.has_python:
             raise ToolError("There is no Python namespace here.", "Run a script with Bash instead.")
-        result = await ctx.host.run_python(code, ctx.emit)
+        limit = cast("PythonArguments", arguments).timeout
+        result = await ctx.host.run_python(code, ctx.emit, limit / 1000 if limit else None)
         return ToolOutcome(
             (Text(_report(result)), *result.images),
             is_error=bool(result.error) or result.interrupted,
-            display={"kind": "python", "code": code},
+            # The person sees the figures whatever the model may see of them.
+            display={"kind": "python", "code": code, "images": result.images, "rich": result.rich},
             variables=result.variables,
+            described={policy: _outline(result, policy) for policy in ("schema", "stats")},
         )
+
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        return True
+
+    def without_data(self, arguments: BaseModel, outcome: ToolOutcome, policy: str) -> str:
+        return outcome.described.get(policy, "")
 
 
 def _report(result: PythonResult) -> str:
@@ -70,3 +89,33 @@ def _report(result: PythonResult) -> str:
     if result.interrupted:
         parts.append("[interrupted by the person]")
     return "\n\n".join(parts) or "(no output)"
+
+
+def _outline(result: PythonResult, policy: str) -> str:
+    """The result without values: how much was printed, what the value is, which error and where."""
+    from ante_nb.agent.data_gate import count_words
+
+    printed = count_words(result.stdout + result.stderr)
+    described = result.described.get(policy, "")
+    displays = len(result.displays)
+    parts = [
+        f"printed: {printed}" if printed else "",
+        f"displayed: {displays} object{'s' * (displays != 1)}" if displays else "",
+        f"value: {described}" if described else "",
+        f"{len(result.images)} image{'s' * (len(result.images) != 1)}" if result.images else "",
+        f"error: {_error_class(result.error)}" if result.error else "",
+        "[interrupted by the person]" if result.interrupted else "",
+    ]
+    return "\n".join(part for part in parts if part) or "(no output)"
+
+
+_LAST_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?::|\s*$)")
+_CODE_LINE = re.compile(r"(?:^-+> ?(\d+) |<ante>\", line (\d+)|Cell In\[\d+\], line (\d+))", re.MULTILINE)
+
+
+def _error_class(trace: str) -> str:
+    """The class of the error and the line of the code; its message may quote values."""
+    lines = [line for line in trace.strip().splitlines() if line.strip()]
+    kind = next((found[1] for line in reversed(lines) if (found := _LAST_LINE.match(line))), "an error")
+    place = next((number for found in _CODE_LINE.finditer(trace) for number in found.groups() if number), "")
+    return f"{kind}{f' at line {place}' if place else ''}"

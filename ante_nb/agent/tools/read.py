@@ -19,6 +19,7 @@ from ante_nb.agent.tools.base import (
 from ante_nb.agent.tools.paths import real, resolve, shown
 from ante_nb.agent.tools.textfile import decode, kind_of, read_bytes, stamp
 from ante_nb.errors import ToolError
+from ante_nb.messages import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,12 @@ class Read(Tool):
 
     def footprint(self, arguments: BaseModel, ctx: ToolContext) -> Footprint:
         return Footprint(reads=changes.names(self.primary(arguments), ctx))
+
+    def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        from ante_nb.agent.tools.datafile import is_data_file
+
+        images = any(isinstance(part, Image) for part in outcome.content)
+        return images or is_data_file(cast("ReadArguments", arguments).file_path)
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         return await asyncio.to_thread(_read, cast("ReadArguments", arguments), ctx)

@@ -14,6 +14,7 @@ from ante_nb.envelope import unwrap
 from ante_nb.messages import Image, ToolCall, ToolResult
 from ante_nb.notebook.render.allowlist import DATA_IMAGE, IGNORE_MATH, clean, visible
 from ante_nb.notebook.render.images import MAX_DATA
+from ante_nb.notebook.render.rich import PLOTS
 from ante_nb.notebook.render.styles import BAD, BOX, DIFF, FAINT, GOOD, IMAGE, LINE, PRE, SUMMARY, WARN
 from ante_nb.notebook.render.words import (
     argument_lines,
@@ -28,7 +29,16 @@ from ante_nb.redact import redact, redact_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["TURN_MIME", "Card", "closing_line", "notice", "status_line", "thinking", "turn_data"]
+__all__ = [
+    "TURN_MIME",
+    "Card",
+    "closing_line",
+    "notice",
+    "rich_output",
+    "status_line",
+    "thinking",
+    "turn_data",
+]
 
 TURN_MIME = "application/vnd.ante.turn+json"
 _OUTPUT_LIMIT = 6_000
@@ -152,6 +162,9 @@ class Card:
         return live if live.strip() or self.result is None else unwrap(self.result.text)
 
     def _images(self) -> tuple[Image, ...]:
+        own = (self.display or {}).get("images")
+        if isinstance(own, tuple):
+            return own
         return tuple(p for p in self.result.content if isinstance(p, Image)) if self.result else ()
 
     def render(self, *, opened: bool = False) -> tuple[str, str]:
@@ -243,6 +256,15 @@ def _todo(todos: list[Any]) -> tuple[str, str, bool]:
             rows.append((f"{_BOXES.get(status, '☐')} {redact(str(todo.get('content', '')))}", words))
     rich = "".join(f"<li>{_safe(text)} {_span(f'({words})', FAINT)}</li>" for text, words in rows)
     return f"<ul>{rich}</ul>", "\n".join(f"{text} ({words})" for text, words in rows), True
+
+
+def rich_output(rich: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """HTML, plain twin and further MIME data of what Python displayed (:mod:`ante_nb.notebook.render.rich`)."""
+    plain = clip(redact(str(rich.get("text/plain", ""))), _OUTPUT_LIMIT)
+    plots = {kind: redact_value(data) for kind, data in rich.items() if kind in PLOTS}
+    html = rich.get("text/html")
+    inner = redact(html) if isinstance(html, str) else _pre(plain)
+    return _block(inner, label="Output of Python"), visible(plain), plots
 
 
 def closing_line(turn: Any) -> tuple[str, str]:

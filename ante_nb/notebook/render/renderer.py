@@ -100,6 +100,9 @@ class TurnRenderer:
                 self._tools.running(call, self._clock())
             case m.ToolEnded(call, result, status, seconds, display):
                 self._tools.ended(call, result, status, seconds, display, self._clock())
+                for rich in (display or {}).get("rich", ()):
+                    html, plain, data = cards.rich_output(rich)
+                    self._screen.add(html, plain, data=data or None)
             case m.Notice(kind, text):
                 self._notice(kind, text)
             case m.TurnStarted(_, status, attachments):

@@ -93,10 +93,33 @@ def closing_words(turn: Any) -> list[str]:
     words += [_cost(turn), seconds_words(turn.seconds), counted(len(turn.steps), "step")]
     if turn.transport == "websocket_auto":
         words.append("over WebSocket")
-    if turn.files:
-        words.append("files changed: " + _few(turn.files))
-    if turn.variables:
-        words.append("variables: " + _few(turn.variables))
+    return words + change_words(turn)
+
+
+def change_words(turn: Any) -> list[str]:
+    """What a turn changed; by kind where that is known."""
+    kinds = turn.changes
+    files = [*kinds.files_new, *kinds.files_changed, *kinds.files_deleted]
+    words = [
+        f"{word}: {_few(list(names))}"
+        for word, names in (
+            ("files new", kinds.files_new),
+            ("files changed", [*kinds.files_changed, *(name for name in turn.files if name not in files)]),
+            ("files deleted", kinds.files_deleted),
+        )
+        if names
+    ]
+    bound = [*kinds.variables_new, *kinds.variables_changed, *kinds.variables_gone]
+    words += [
+        f"{word}: {_few(list(names))}"
+        for word, names in (
+            ("variables new", kinds.variables_new),
+            ("variables changed", kinds.variables_changed),
+            ("variables gone", kinds.variables_gone),
+            ("variables", [name for name in turn.variables if name not in bound]),
+        )
+        if names
+    ]
     return words
 
 

@@ -23,6 +23,7 @@ import httpx2
 from ante_nb import errors as e
 from ante_nb._version import __version__
 from ante_nb.providers.failure_words import safe_url
+from ante_nb.providers.transports import ledger
 from ante_nb.redact import redact
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class HttpClient:
         timeout = httpx2.Timeout(connect=CONNECT_TIMEOUT, read=idle, write=WRITE_TIMEOUT, pool=POOL_TIMEOUT)
         with mapped_errors(url, idle):
             client = self._client()
+            ledger.note(url, content, "http_sse")
             response = await self._send(client, method, url, sent, params, content, timeout)
         try:
             yield HttpResponse(response, url, idle)

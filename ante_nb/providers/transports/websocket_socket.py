@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.protocol import State
 
+from ante_nb.providers.transports import ledger
 from ante_nb.providers.transports.http import MAX_WHOLE_BODY, USER_AGENT, is_loopback, tls_context
 from ante_nb.providers.transports.websocket_failure import SocketFailure
 from ante_nb.redact import redact
@@ -64,8 +65,9 @@ class Socket:
         headers: of the answer to the upgrade, names in lower case.
     """
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, url: str) -> None:
         self._connection = connection
+        self._url = url
         self.opened = time.monotonic()
         self._used = (self.opened, time.time())
         answer = connection.response
@@ -113,7 +115,7 @@ class Socket:
         except (OSError, WebSocketException, ValueError, ImportError, EOFError) as problem:
             # From None: the cause would show the headers, and with them the key.
             raise SocketFailure(f"no connection ({_said(problem)})") from None
-        return cls(connection)
+        return cls(connection, url)
 
     @property
     def is_open(self) -> bool:
@@ -147,6 +149,7 @@ class Socket:
     async def send(self, frame: Mapping[str, Any]) -> None:
         """Send one JSON text frame. Raises ``SocketFailure``."""
         data = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        ledger.note(self._url, data, "websocket_auto")
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 await self._connection.send(data.decode("utf-8"))

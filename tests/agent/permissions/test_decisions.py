@@ -24,7 +24,9 @@ class Desk:
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
-        self.host: Any = SimpleNamespace(cwd=cwd, env=dict(os.environ), notebook_path=None, has_python=True)
+        self.host: Any = SimpleNamespace(
+            cwd=cwd, env=dict(os.environ), notebook_path=None, has_python=True, has_cells=False
+        )
         self.tools = builtin_tools(self.host)
         self.state = ToolState()
 

@@ -46,7 +46,7 @@ def repo(tmp_path: Path) -> Path:
 
 
 def decide(cwd: Path, command: str, mode: str = "strict", **env: str) -> Any:
-    host: Any = SimpleNamespace(cwd=cwd, env=env, notebook_path=None, has_python=True)
+    host: Any = SimpleNamespace(cwd=cwd, env=env, notebook_path=None, has_python=True, has_cells=True)
     tool = builtin_tools(host)["Bash"]
     arguments = {"command": command}
     context = ToolContext(host, ToolCall("c", "Bash", arguments), ToolState())

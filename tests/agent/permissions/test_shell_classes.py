@@ -10,6 +10,9 @@ from ante_nb.agent.permissions import classify
 
 SAFE = r"""
 ls
+ls 2>/dev/null
+ls 2>&1
+ls >/dev/null 2>&1
 ls -la
 ls -la src tests
 /bin/ls -l
@@ -154,8 +157,6 @@ ls \
 UNKNOWN = r"""
 ls > out.txt
 ls >> out.txt
-ls 2>/dev/null
-ls 2>&1
 cat < in.txt
 cat <<< text
 ls &

@@ -29,7 +29,7 @@ async def test_python_reports_all_there_is(bench: Bench) -> None:
     )
     assert outcome.content[1] == image
     assert outcome.variables == ("x",)
-    assert outcome.display == {"kind": "python", "code": "x = 42; x"}
+    assert outcome.display == {"kind": "python", "code": "x = 42; x", "images": (image,), "rich": ()}
     assert not outcome.is_error
     assert bench.live == ["live"]
 
