@@ -183,15 +183,23 @@ def _until(found: SignInStatus) -> str:
 
 def _key_rows(state: KernelState) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    keys = state.runtime.keys
+    try:
+        keys.store.providers()
+        readable = True
+    except AnteError as error:
+        # Once, and not with each provider: whether there is a key for it nobody can say.
+        rows.append(("API keys", "cannot be read", "", "", "", str(error)))
+        readable = False
     for provider in state.runtime.catalog().providers.values():
         if provider.alias_of is not None or provider.auth is None or not provider.auth.env_keys:
             continue
         try:
-            found = state.runtime.keys.find(provider, os.environ)
+            found = keys.find_key(provider, os.environ, stored=readable)
         except AnteError as error:
             rows.append((provider.id, "API key", "", "", "", str(error)))
             continue
-        if found is not None and not found.oauth:
+        if found is not None:
             rows.append((provider.id, "API key", "", "", found.source, _instead(state, provider)))
     return rows
 
