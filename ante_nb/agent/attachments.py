@@ -56,6 +56,8 @@ def _readings(found: str) -> list[str]:
 
 
 async def _one(word: str, host: Host) -> Part | None:
+    from ante_nb.agent.permissions.credentials import is_kept
+
     cell = re.fullmatch(r"cell:(\d+)", word)
     if cell:
         for entry in await host.cells():
@@ -65,6 +67,8 @@ async def _one(word: str, host: Host) -> Part | None:
         return None
     try:
         path = host.cwd / Path(word).expanduser()
+        if await asyncio.to_thread(is_kept, path):
+            return None  # keys and sign-ins go to no model
         if await asyncio.to_thread(path.is_file):
             return await asyncio.to_thread(_file, word, path)
         if await asyncio.to_thread(path.is_dir):
