@@ -146,9 +146,10 @@ def _sign_in_rows(state: KernelState) -> list[tuple[str, ...]]:
         try:
             found = state.runtime.sign_ins.status(spec.preset)
         except AnteError as error:
-            rows.append(
-                (spec.preset, "sign-in", "", "", state.runtime.sign_ins.store.place(spec.preset), str(error))
-            )
+            store = state.runtime.sign_ins.store
+            # What cannot be used may be the vendor's own profile, and nothing is stored then.
+            place = store.place(spec.preset) if spec.preset in store.presets() else ""
+            rows.append((spec.preset, "sign-in", "", "", place, str(error)))
             continue
         if found is not None:
             rows.append(_row(spec, found))

@@ -480,6 +480,10 @@ def test_auth_shows_no_key_that_is_not_there(desk: Desk) -> None:
     shown = desk.kernel.run("%ante auth").stdout
     assert shown.count("api_keys.json is no valid JSON") == 1 and shown.count("API key ") == 1, shown
     assert "environment XAI_API_KEY" in shown
+    # A vendor's profile that cannot be used is no file of ours.
+    desk.kernel.run("os.environ['ANTHROPIC_PROFILE'] = '../x'")
+    shown = desk.kernel.run("%ante auth").stdout
+    assert "Unset ANTHROPIC_PROFILE" in shown and "oauth_anthropic.json" not in shown, shown
 
 
 def test_logout_without_the_vendor(desk: Desk) -> None:
