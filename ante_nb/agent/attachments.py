@@ -78,10 +78,14 @@ def _readings(found: str) -> list[str]:
 
 
 async def _one(word: str, host: Host, policies: Policies) -> list[Part]:
+    from ante_nb.agent.permissions.credentials import is_kept
+
     if word.startswith("cell:"):
         return await _cell(word.removeprefix("cell:"), host, policies)
     try:
         path = host.cwd / Path(word).expanduser()
+        if await asyncio.to_thread(is_kept, path):
+            return []  # keys and sign-ins go to no model
         if await asyncio.to_thread(path.is_file):
             if not allows(policies.closest, "sample") and (is_data_file(path.name) or _is_image(path)):
                 size = (await asyncio.to_thread(path.stat)).st_size

@@ -146,9 +146,10 @@ def _sign_in_rows(state: KernelState) -> list[tuple[str, ...]]:
         try:
             found = state.runtime.sign_ins.status(spec.preset)
         except AnteError as error:
-            rows.append(
-                (spec.preset, "sign-in", "", "", state.runtime.sign_ins.store.place(spec.preset), str(error))
-            )
+            store = state.runtime.sign_ins.store
+            # What cannot be used may be the vendor's own profile, and nothing is stored then.
+            place = store.place(spec.preset) if spec.preset in store.presets() else ""
+            rows.append((spec.preset, "sign-in", "", "", place, str(error)))
             continue
         if found is not None:
             rows.append(_row(spec, found))
@@ -183,15 +184,23 @@ def _until(found: SignInStatus) -> str:
 
 def _key_rows(state: KernelState) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    keys = state.runtime.keys
+    try:
+        keys.store.providers()
+        readable = True
+    except AnteError as error:
+        # Once, and not with each provider: whether there is a key for it nobody can say.
+        rows.append(("API keys", "cannot be read", "", "", "", str(error)))
+        readable = False
     for provider in state.runtime.catalog().providers.values():
         if provider.alias_of is not None or provider.auth is None or not provider.auth.env_keys:
             continue
         try:
-            found = state.runtime.keys.find(provider, os.environ)
+            found = keys.find_key(provider, os.environ, stored=readable)
         except AnteError as error:
             rows.append((provider.id, "API key", "", "", "", str(error)))
             continue
-        if found is not None and not found.oauth:
+        if found is not None:
             rows.append((provider.id, "API key", "", "", found.source, _instead(state, provider)))
     return rows
 

@@ -35,8 +35,10 @@ def key(state: KernelState, rest: str) -> None:
             f"Type `%ante key {_example(state)}`, or `%ante key PROVIDER {_DELETE}`; `%ante providers` lists them.",
         )
     provider = named_provider(state, words)
+    if strange := foreign(state, words[1:]):
+        raise leaked(strange, provider)
     if len(words) > 1:
-        raise leaked(words[1:], provider)
+        raise ConfigError("`%ante key` takes one provider at a time", f"Type `%ante key {provider.id}`.")
     names = provider.auth.env_keys if provider.auth else ()
     if provider.auth is None:
         raise ConfigError(f"{provider.id} needs no key")
@@ -70,6 +72,13 @@ def named_provider(state: KernelState, words: list[str]) -> ProviderSpec:
         if long or "=" in word or redact(word) != word:
             raise leaked(words, None) from None
         raise
+
+
+def foreign(state: KernelState, words: list[str]) -> list[str]:
+    """Those of ``words`` that are the id of no provider and no sign-in, so that each may be a key."""
+    catalog = state.runtime.catalog()
+    known = {*catalog.providers, *catalog.oauth}
+    return [word for word in words if word.lower() not in known]
 
 
 def leaked(words: list[str], provider: ProviderSpec | None) -> ConfigError:

@@ -57,12 +57,18 @@ def asked(state: KernelState, rest: str) -> Login | None:
     ways = [_WAYS[flag] for flag in flags if flag in _WAYS]
     presets = state.runtime.catalog().oauth
     if unknown or len(ways) > 1 or len(names) != 1:
-        from ante_nb.notebook.keys import leaked
+        from ante_nb.notebook.keys import foreign, leaked
 
-        if len(names) > 1:
-            raise leaked(names[1:], None)
+        if strange := foreign(state, names[1:]):
+            raise leaked(strange, None)
+        if unknown:
+            what = f"%ante login has no flag {unknown[0]}"
+        elif len(names) != 1:
+            what = "`%ante login` needs one provider"
+        else:
+            what = "`%ante login` takes one way at a time"
         raise ConfigError(
-            f"%ante login has no flag {unknown[0]}" if unknown else "`%ante login` needs one provider",
+            what,
             f"E.g. `%ante login {next(iter(presets), 'openai')}`; known: {', '.join(presets)}. "
             "--device, --paste or --browser chooses the way.",
         )

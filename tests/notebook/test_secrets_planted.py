@@ -283,7 +283,7 @@ def run_tools(kernel: Kernel, server: ChatServer, home: Path) -> dict[str, str]:
     for call in calls:
         server.enqueue(Reply(*call), Reply("done"))
         watched: dict[str, str] = {}
-        kernel.start("%%ante --mode yolo -v\nlook around")
+        kernel.start("%%ante --mode yolo --verbose\nlook around")
         if "sleep" in json.dumps(call):
             deadline = time.monotonic() + 60
             while not watched and time.monotonic() < deadline:

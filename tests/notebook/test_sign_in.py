@@ -379,7 +379,9 @@ def test_what_cannot_be_asked_for(desk: Desk) -> None:
     for line, words in {
         "login": "needs one provider",
         "login openai --fast": "no flag --fast",
-        "login openai --device --paste": "needs one provider",
+        "login openai --device --paste": "takes one way at a time",
+        "login openai antix": "needs one provider",
+        "key openai antix": "takes one provider at a time",
         "login gemini": "takes an API key. Type `%ante key gemini`",
         "login antix-api-key": "takes an API key",
         "login local": "needs no sign-in",
@@ -397,6 +399,18 @@ def test_what_cannot_be_asked_for(desk: Desk) -> None:
     leaked = desk.kernel.run("%ante login openai sk-proj-abcdefghij0123456789")
     assert "does not belong into a cell" in leaked.error and "abcdefghij" not in leaked.error
     assert not desk.server.seen
+
+
+def test_ids_of_providers_are_no_keys(desk: Desk) -> None:
+    """One word too many is no secret: what names a provider stays readable for the rest of the session."""
+    for line in ("login openai openai-subscription", "key openai anthropic-subscription"):
+        error = desk.kernel.run(f"%ante {line}").error
+        assert "one provider" in error and "does not belong" not in error, error
+    shown = desk.kernel.run("%ante provider").stdout
+    assert "openai-subscription" in shown and "anthropic-subscription" in shown, shown
+    assert "[redacted]" not in shown
+    mixed = desk.kernel.run("%ante login openai antix sk-proj-abcdefghij0123456789").error
+    assert "does not belong into a cell" in mixed and "abcdefghij" not in mixed
 
 
 def test_anthropic_says_why_and_what_works(desk: Desk) -> None:
@@ -452,6 +466,24 @@ def test_auth_and_logout(desk: Desk) -> None:
     assert desk.kernel.run("%ante auth").stdout.count("not signed in") == 2
     for secret in (token, desk.server.requests("token")[0].body["code"]):
         assert secret not in json.dumps([cell.outputs for cell in desk.kernel.cells])
+
+
+def test_auth_shows_no_key_that_is_not_there(desk: Desk) -> None:
+    """What cannot be read is told once, and never as an API key."""
+    sign_in(desk)
+    folder = desk.home / ".ante/auth"
+    (folder / "oauth_openai.json").write_text('{"access_token": "half')
+    shown = desk.kernel.run("%ante auth").stdout
+    assert shown.count("oauth_openai.json is no valid JSON") == 1 and "API key" not in shown, shown
+    (folder / "api_keys.json").write_text("{")
+    desk.kernel.run("import os; os.environ['XAI_API_KEY'] = 'xai-0123456789abcdef'")
+    shown = desk.kernel.run("%ante auth").stdout
+    assert shown.count("api_keys.json is no valid JSON") == 1 and shown.count("API key ") == 1, shown
+    assert "environment XAI_API_KEY" in shown
+    # A vendor's profile that cannot be used is no file of ours.
+    desk.kernel.run("os.environ['ANTHROPIC_PROFILE'] = '../x'")
+    shown = desk.kernel.run("%ante auth").stdout
+    assert "Unset ANTHROPIC_PROFILE" in shown and "oauth_anthropic.json" not in shown, shown
 
 
 def test_logout_without_the_vendor(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
+from ante_nb.agent.permissions.credentials import MAY_SHOW, WHY, is_kept, may_show
 from ante_nb.agent.permissions.gitconfig import runs_programs
 from ante_nb.agent.permissions.grants import bash_grant, path_grant
 from ante_nb.agent.permissions.judge import Judgement, judge
@@ -185,6 +186,8 @@ class Permissions:
         facts = self._facts(tool, arguments, ctx)
         guarded = bool(facts.uncertain) and self._has_deny()
         grant = self._grant_text(facts, guarded)
+        if any(is_kept(path) for path in (*facts.paths, *facts.touched)):
+            return Decision("deny", WHY)
         denied = self._denied(facts)
         if denied is not None:
             return Decision("deny", f"the rule deny {denied} forbids it")
@@ -204,13 +207,18 @@ class Permissions:
         return self._default(tool, facts, grant)
 
     def hidden(self, cwd: Path) -> Callable[[str], bool]:
-        """A test for absolute paths: whether a deny rule keeps the file from being read."""
-        rules = [rule for rule in self._rules["deny"] if rule.names("Read") and self._mode != "yolo"]
-        if not rules:
+        """A test for absolute paths: whether the file is in the credential store, or a deny rule keeps it
+        from being read."""
+        if self._mode == "yolo":
             return lambda path: False
+        rules = [rule for rule in self._rules["deny"] if rule.names("Read")]
+        folders: dict[str, bool] = {}  # looked up once each: a search may find very many files
 
         def test(path: str) -> bool:
-            return any(
+            folder = os.path.dirname(path)  # noqa: PTH120
+            if folder not in folders:
+                folders[folder] = is_kept(Path(folder))
+            return folders[folder] or any(
                 rule.matches_path(form, cwd, broadly=True) for rule in rules for form in _forms(Path(path))
             )
 
@@ -251,6 +259,8 @@ class Permissions:
         outer = [p for p in facts.touched if str(p) != "/dev/null" and not inside(p, roots)]
         if outer:
             facts.outside = f"{outer[0]} is outside the working directory"
+        elif may_show(verdict, facts.touched, facts.cwd):
+            facts.outside = MAY_SHOW
         elif (
             verdict.workspace
             and verdict.verdict != "safe"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ante_nb.errors import ConfigError, SignInError
-from ante_nb.providers.auth.endpoint import Reply, TransientSignInError, call, exchange, record_of
+from ante_nb.providers.auth.endpoint import Reply, TransientSignInError, call, exchange_patiently, record_of
 from ante_nb.providers.auth.oauth_spec import is_secure_url
 from ante_nb.providers.auth.refusals import refused, said
 from ante_nb.providers.spec import Secret
@@ -123,7 +123,7 @@ async def wait(
             continue
         if reply.status == 200:
             on_allowed()
-            return await _finish(spec, device, reply)
+            return await _finish(spec, device, reply, sleep)
         verdict = _verdict(device, reply)
         if verdict == "slow_down":
             interval = min(interval + SLOWER, LONGEST_INTERVAL)
@@ -168,7 +168,9 @@ def _ended(spec: OAuthSpec, verdict: str, reply: Reply) -> SignInError:
     return refused(spec, "device sign-in", reply.status, reply.data, reply.kind, reply.headers)
 
 
-async def _finish(spec: OAuthSpec, device: DeviceSpec, reply: Reply) -> SignInRecord:
+async def _finish(
+    spec: OAuthSpec, device: DeviceSpec, reply: Reply, sleep: Callable[[float], Awaitable[None]]
+) -> SignInRecord:
     if device.style == "rfc8628":
         return record_of(spec, reply, "sign-in", source="device")
     data = reply.data if isinstance(reply.data, dict) else {}
@@ -180,7 +182,9 @@ async def _finish(spec: OAuthSpec, device: DeviceSpec, reply: Reply) -> SignInRe
     if not redirect:
         raise ConfigError(f"`oauth.{spec.preset}.device.redirect_uri` is missing", "Add it to catalog.json.")
     # The vendor made the verifier; there is no state, for no browser comes back here.
-    return await exchange(spec, Secret(code), Secret(verifier), redirect, Secret(""), source="device")
+    return await exchange_patiently(
+        spec, Secret(code), Secret(verifier), redirect, Secret(""), source="device", sleep=sleep
+    )
 
 
 def _device(spec: OAuthSpec) -> DeviceSpec:

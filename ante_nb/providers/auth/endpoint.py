@@ -30,7 +30,7 @@ from ante_nb.providers.spec import Secret
 from ante_nb.redact import register
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Literal
 
     from ante_nb.providers.auth.oauth_spec import OAuthSpec
@@ -44,6 +44,7 @@ __all__ = [
     "call",
     "discovery",
     "exchange",
+    "exchange_patiently",
     "record_of",
     "refresh",
     "revoke",
@@ -54,6 +55,7 @@ IDLE = 30.0
 TOTAL = 60.0
 """Seconds after which it is given up whatever it sends."""
 REVOKE_TOTAL = 10.0
+EXCHANGE_TRIES = 3
 MAX_ANSWER = 1024 * 1024
 
 
@@ -149,6 +151,28 @@ async def exchange(
         values["state"] = state.value
     reply = await call(spec, "sign-in", _token_url(spec), values, spec.exchange_style)
     return record_of(spec, reply, "sign-in", source=source)
+
+
+async def exchange_patiently(
+    spec: OAuthSpec,
+    code: Secret,
+    verifier: Secret,
+    redirect_uri: str,
+    state: Secret,
+    *,
+    source: str = "browser",
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> SignInRecord:
+    """:func:`exchange`, again after a failure that decided nothing; ``sleep`` waits so many seconds."""
+    for left in reversed(range(EXCHANGE_TRIES)):
+        try:
+            return await exchange(spec, code, verifier, redirect_uri, state, source=source)
+        except TransientSignInError as problem:
+            passing = problem.status is None or problem.status == 429 or problem.status >= 500
+            if not passing or not left:
+                raise
+            await sleep(min(problem.retry_after or 1.0, 10.0))
+    raise AssertionError("unreachable")
 
 
 async def refresh(spec: OAuthSpec, record: SignInRecord) -> SignInRecord:

@@ -24,7 +24,7 @@ from ante_nb.providers.auth import device, endpoint, pasted
 from ante_nb.providers.auth.callback import LINGER, Listener, Page
 from ante_nb.providers.auth.challenge import Challenge, FlowState, authorize_link, redirect_uri
 from ante_nb.providers.auth.pkce import Pkce
-from ante_nb.providers.auth.refusals import SETUP_CODES, TransientSignInError, clean
+from ante_nb.providers.auth.refusals import SETUP_CODES, clean
 from ante_nb.providers.spec import Secret
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ __all__ = ["TIME_LIMIT", "Challenge", "FlowState", "SignInFlow"]
 
 TIME_LIMIT = 300.0
 """Seconds that a link stands (the listener is closed then)."""
-EXCHANGE_TRIES = 3
 _OURS = SETUP_CODES - {"invalid_request"}
 _TICK = 1.0
 _log = logging.getLogger(__name__)
@@ -247,7 +246,15 @@ class SignInFlow:
     async def _exchange(self, code: Secret, source: Way) -> None:
         self._change("exchanging", "Getting the tokens.")
         try:
-            record = await self._tokens(code, source)
+            record = await endpoint.exchange_patiently(
+                self.spec,
+                code,
+                self._pkce.verifier,
+                self._redirect,
+                self._pkce.state,
+                source=source,
+                sleep=self._sleep,
+            )
         except AnteError as problem:
             error = (
                 problem if isinstance(problem, SignInError) else SignInError(problem.message, problem.hint)
@@ -263,20 +270,6 @@ class SignInFlow:
                 "Copy the whole address that the browser ended at; if that was it, open the link again.",
             ) from error
         self._finish(record)
-
-    async def _tokens(self, code: Secret, source: Way) -> SignInRecord:
-        """The exchange, again after a failure that decided nothing."""
-        for left in reversed(range(EXCHANGE_TRIES)):
-            try:
-                return await endpoint.exchange(
-                    self.spec, code, self._pkce.verifier, self._redirect, self._pkce.state, source=source
-                )
-            except TransientSignInError as problem:
-                passing = problem.status is None or problem.status == 429 or problem.status >= 500
-                if not passing or not left:
-                    raise
-                await self._sleep(min(problem.retry_after or 1.0, 10.0))
-        raise AssertionError("unreachable")
 
     async def _poll(self, spec: OAuthSpec, code: device.DeviceCode) -> None:
         try:

@@ -95,6 +95,26 @@ class KeyRing:
         return tuple(taken)
 
     def find(self, provider: ProviderSpec, env: Mapping[str, str]) -> Credential | None:
+        found = self.find_key(provider, env)
+        if found is not None or provider.auth is None:
+            return found
+        if provider.auth.oauth_preset and self.sign_ins is not None:
+            return self.sign_ins.token(provider.auth.oauth_preset)
+        return None
+
+    def find_key(
+        self, provider: ProviderSpec, env: Mapping[str, str], *, stored: bool = True
+    ) -> Credential | None:
+        """The API key of ``provider``, or ``None``; no sign-in is looked at.
+
+        Args:
+            provider: whose key it is.
+            env: the environment, which is asked first.
+            stored: whether the key store is asked, too.
+
+        Raises:
+            ConfigError: the key, or the store, cannot be used.
+        """
         auth = provider.auth
         if auth is None:
             return None
@@ -102,15 +122,12 @@ class KeyRing:
             value = env.get(name, "").strip()
             if value:
                 return Credential(Secret(check_key(value, name)), f"environment {name}")
-        if auth.env_keys:
-            stored = self.store.get(provider.alias_of or provider.id) or self.store.get(provider.id)
-            if stored is not None:
-                return Credential(
-                    stored, "system keyring" if self.store.place() == "keyring" else "key store"
-                )
-        if auth.oauth_preset and self.sign_ins is not None:
-            return self.sign_ins.token(auth.oauth_preset)
-        return None
+        if not (stored and auth.env_keys):
+            return None
+        key = self.store.get(provider.alias_of or provider.id) or self.store.get(provider.id)
+        if key is None:
+            return None
+        return Credential(key, "system keyring" if self.store.place() == "keyring" else "key store")
 
     def sign_in_command(self, provider: ProviderSpec) -> str | None:
         if self.sign_ins is None or provider.auth is None or provider.auth.oauth_preset is None:

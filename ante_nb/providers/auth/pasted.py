@@ -41,7 +41,9 @@ def read(text: str, pkce: Pkce) -> Pasted:
     if len(text) > LONGEST:
         raise ConfigError("This is too long for a sign-in code", _HOW)
     # A terminal breaks long lines, a chat puts quotes around; neither is in an address or a code.
-    line = "".join(text.split()).strip("\"'`<>")
+    line = "".join(_MARKS.sub("", text).split()).strip(_AROUND)
+    if "&amp;" in line:  # copied out of the source of a page
+        line = line.replace("&amp;", "&")
     if not line:
         raise ConfigError("Nothing was pasted", _HOW)
     if "code_challenge=" in line:
@@ -60,6 +62,11 @@ def read(text: str, pkce: Pkce) -> Pasted:
     return Pasted(_code(code))
 
 
+# What a terminal puts around a paste, and what cannot be seen.
+_MARKS = re.compile(r"\x1b\[20[01]~|[\u200b-\u200f\u2060\ufeff]")
+# Quotes and the punctuation of a sentence: no code and no state begins or ends with one of them.
+_AROUND = "\"'`<>()[]{},;.\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb"
+_API_KEY = re.compile(r"sk-(?:ant|proj|or|sp|antix|svcacct)-|xai-|AIza|gsk_")
 _HOW = "Paste the address that the browser ended at, or the code that the page shows."
 
 
@@ -84,6 +91,9 @@ def _check_state(state: str, pkce: Pkce) -> None:
 
 
 def _code(code: str) -> Secret:
+    if _API_KEY.match(code):
+        # It would be sent to the vendor of the sign-in, which need not be the key's own.
+        raise ConfigError("This is an API key, no sign-in code", "Keys are stored by `%ante key PROVIDER`.")
     if len(code) < SHORTEST_CODE or not code.isascii() or not code.isprintable():
         raise ConfigError("This is no sign-in code", _HOW)
     return Secret(code)

@@ -77,7 +77,7 @@ class SecretFile:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
             os.close(handle)
-            raise self._refuse("is no regular file")
+            raise self._refuse("is no regular file", self._first("Remove it"))
         with os.fdopen(handle, "rb") as file:
             self._tighten(file.fileno(), info, 0o600)
             try:
@@ -231,7 +231,10 @@ class SecretFile:
         except OSError:
             return  # not there yet, or not to be reached: opening the file says why
         if stat.S_ISLNK(info.st_mode):
-            raise self._refuse("is in a directory that is a symbolic link, which is not followed")
+            raise self._refuse(
+                "is in a directory that is a symbolic link, which is not followed",
+                self._first("Put a directory in its place, or point ANTE_HOME at where it leads"),
+            )
         self._tighten(directory, info, 0o700)
 
     def _tighten(self, target: int | Path, info: os.stat_result, mode: int) -> None:
@@ -255,7 +258,7 @@ class SecretFile:
 
     def _cannot_open(self, error: OSError) -> ConfigError:
         if self.path.is_symlink():
-            return self._refuse("is a symbolic link, which is not followed")
+            return self._refuse("is a symbolic link, which is not followed", self._first("Remove the link"))
         return self._refuse(f"cannot be opened: {error.strerror}")
 
     def cannot_write(self, error: OSError) -> ConfigError:
@@ -269,6 +272,10 @@ class SecretFile:
         }
         reason = error.strerror or str(error)
         return self._refuse(f"cannot be written: {reason}", hints.get(error.errno or 0))
+
+    def _first(self, act: str) -> str:
+        """``act``, and then the advice, which alone would end at the same error."""
+        return f"{act}; then: {self.advice[0].lower()}{self.advice[1:]}"
 
     def _refuse(self, what: str, hint: str | None = None) -> ConfigError:
         return ConfigError(f"{self.where} {what}", hint or self.advice)

@@ -136,6 +136,20 @@ async def test_failures_of_the_network_do_not_end_it(server, sleep, preset, endp
     assert sleep.waits == [1, 2, 4, 4, 4]
 
 
+async def test_a_passing_failure_of_the_exchange_does_not_end_it(server, sleep):
+    """The person has said yes: the code that came of it is tried again, as after the browser."""
+    server.device_pending = 0
+    spec = server.spec("openai")
+    code = await device.begin(spec)
+    server.fail("token", status=503, body="busy", headers={"retry-after": "3"})
+    server.fail("token", status=0)
+    assert server.valid((await device.wait(spec, code, sleep=sleep)).access_token.value)
+    assert sleep.waits == [1, 3, 1] and len(server.requests("device_token")) == 1
+    server.fail("token", times=3, status=503, body="busy")
+    with pytest.raises(TransientSignInError):
+        await device.wait(spec, await device.begin(spec), sleep=sleep)
+
+
 async def test_any_other_refusal_ends_it(server, sleep):
     spec = server.spec("openai")
     code = await device.begin(spec)

@@ -219,6 +219,11 @@ FORMS = {
     "broken-lines": lambda place: f"  {place[:50]}\n   {place[50:]}\r\n",
     "quoted": lambda place: f"`{place}`",
     "with-fragment": lambda place: f"{place}#_=_",
+    "typographic-quotes": lambda place: f"\u201c{place}\u201d",
+    "in-a-sentence": lambda place: f"({place}).",
+    "source-of-a-page": lambda place: place.replace("&", "&amp;"),
+    "bracketed-paste": lambda place: f"\x1b[200~{place}\x1b[201~",
+    "invisible-marks": lambda place: f"\ufeff{place}\u200b",
     "query": lambda place: "?" + place.partition("?")[2],
     "fields": lambda place: place.partition("?")[2],
     "code-state": lambda place: f"{code_of(place)}#{state_of(place)}",
@@ -288,6 +293,16 @@ async def test_a_useless_paste_is_one_line_and_the_flow_goes_on(server, make, wo
     assert flow.state == "waiting"
     assert (await get(place))[0] == 200  # the listener is still there
     assert server.valid((await flow.result()).access_token.value)
+
+
+@pytest.mark.parametrize("key", ["sk-ant-api03-", "sk-proj-", "sk-or-v1-", "xai-", "AIza"])
+async def test_an_api_key_goes_to_nobody(server, key):
+    flow = SignInFlow(server.spec("openai"), way="paste")
+    await flow.start()
+    with pytest.raises(ConfigError, match=r"is an API key.*%ante key"):
+        await flow.paste(f"{key}0123456789abcdefghij")
+    assert flow.state == "waiting" and not server.requests("token")
+    await flow.cancel()
 
 
 async def test_a_pasted_denial(server):
