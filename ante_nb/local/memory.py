@@ -65,8 +65,12 @@ def plan(
         return Plan(context, need)
     least = min(context, CONTEXT_FLOOR)
     if not wanted and estimate(header, least, size) <= available:
-        room = available - estimate(header, 0, size)
-        context = max(least, room // max(header.kv_bytes_per_token, 1) // 1024 * 1024)
+        fitting = (
+            tokens
+            for tokens in range(context // 1024 * 1024, least, -1024)
+            if estimate(header, tokens, size) <= available
+        )
+        context = next(fitting, least)
         return Plan(context, estimate(header, context, size), reduced=True)
     least_need = need if wanted else estimate(header, least, size)
     hint = "Choose a smaller model, close other programs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,6 +162,10 @@ def test_memory_plan(tmp_path: Path) -> None:
     tight = memory.estimate(header, 10_000)
     cut = memory.plan(header, "m", wanted=None, available=tight)
     assert cut.reduced and 8192 <= cut.context <= 10_000 and cut.need <= tight
+    slides = replace(header, kv_bytes_per_token=64, window=1024, window_bytes_per_token=1 << 20)
+    tight_too = memory.estimate(slides, 20_000)
+    cut = memory.plan(slides, "m", wanted=None, available=tight_too)
+    assert cut.reduced and 18_000 < cut.context <= 20_000 and cut.need <= tight_too, "windows count as well"
     with pytest.raises(LocalEngineError, match=r"m needs about .* of memory .* is free"):
         memory.plan(header, "m", wanted=None, available=1 << 20)
     with pytest.raises(LocalEngineError, match="ask for less context"):
