@@ -271,10 +271,9 @@ def quantization(stem: str) -> str:
 
 
 def is_own(home: Path, path: Path) -> bool:
-    """Whether ``path`` lies in ``ANTE_HOME/models``, also by all its links."""
-    store = paths.models(home).resolve()
-    return (
-        store in path.absolute().parents
-        or store in path.parent.resolve().parents
-        or (path.parent.resolve() == store)
-    )
+    """Whether ``path`` really lies in ``ANTE_HOME/models``, all ``..`` and links to folders followed.
+
+    A link to a file counts as lying where the link is: to delete it takes nothing from anybody.
+    """
+    store, folder = paths.models(home).resolve(), path.parent.resolve()
+    return folder == store or store in folder.parents

@@ -393,3 +393,18 @@ def test_others_files_are_not_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     with_damage = models / "Bad.gguf"
     with_damage.write_bytes(b"GGUF" + struct.pack("<I", 9))
     assert local.remove("Bad", settings=chosen(tmp_path)).size == 8 and not with_damage.exists()
+
+
+def test_only_what_lies_in_the_store_is_removed(tmp_path: Path) -> None:
+    """A path that leads out of it again, or a link to somebody else's folder, is no way into the store."""
+    store, theirs = tmp_path / "models", tmp_path / "theirs"
+    store.mkdir()
+    theirs.mkdir()
+    (theirs / "Big.gguf").write_bytes(SMALL)
+    (store / "linked").symlink_to(theirs)
+    (model,) = (one for one in local.models(settings=chosen(tmp_path)) if one.id == "Big")
+    assert not model.own
+    for which in ("Big", str(store / "linked/Big.gguf"), str(store / "../theirs/Big.gguf")):
+        with pytest.raises(LocalEngineError, match="is not in"):
+            local.remove(which, settings=chosen(tmp_path))
+    assert (theirs / "Big.gguf").read_bytes() == SMALL
