@@ -91,6 +91,8 @@ def stop_servers(
     """
     servers = running_servers(home)
     meant = [server for server in servers if _means(which, server.model)]
+    # The whole name of one may be the beginning of another's, which then has to go on.
+    meant = [server for server in meant if which and _plain(server.model) == _plain(which)] or meant
     if which and not meant:
         names = ", ".join(server.model for server in servers)
         raise LocalEngineError(
@@ -111,7 +113,11 @@ def stop_servers(
 
 
 def _means(which: str | None, name: str) -> bool:
-    return not which or name.casefold().startswith(which.casefold().removesuffix(".gguf"))
+    return not which or _plain(name).startswith(_plain(which))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().removesuffix(".gguf")
 
 
 def _end(server: RunningServer) -> None:
