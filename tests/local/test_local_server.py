@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 from local_files import LLAMA_SERVER, demo_model
 
@@ -123,6 +124,28 @@ async def test_chat_streams(talk: Options) -> None:
     whole = await local.complete(Request((CAPITAL,), system="You are helpful."))
     assert whole.message.text == answer.message.text
     await local.aclose()
+
+
+async def test_a_prompt_is_read_in_small_steps(talk: Options) -> None:
+    """Between two of them the server tells how far it is, and sees that nobody waits any more."""
+    server = await shared.acquire(None, settings=talk)
+    assert server.key is not None
+    body = {
+        "messages": [{"role": "user", "content": "The quick brown fox. " * 250}],
+        "max_tokens": 1,
+        "stream": True,
+        "return_progress": True,
+    }
+    headers = {"Authorization": f"Bearer {server.key.value}"}
+    steps = []
+    async with httpx2.AsyncClient(timeout=300) as client:
+        url = f"{server.base_url}/chat/completions"
+        async with client.stream("POST", url, json=body, headers=headers) as answer:
+            async for line in answer.aiter_lines():
+                chunk = json.loads(line.removeprefix("data: ")) if line.startswith("data: {") else {}
+                if "prompt_progress" in chunk:
+                    steps.append(chunk["prompt_progress"]["processed"])
+    assert steps[-1] > 1024 and max(after - before for before, after in itertools.pairwise(steps)) <= 512
 
 
 async def test_forced_calls_parse(talk: Options) -> None:
