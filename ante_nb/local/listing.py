@@ -247,8 +247,11 @@ def _info(
         _, plan = planned(options, one, free if options.memory_check else None, context)
         problem = ""
     except LocalEngineError as error:
-        _, plan = planned(options, one, None, context)
         problem = error.message
+        try:
+            _, plan = planned(options, one, None, context)
+        except LocalEngineError:  # the context that is asked for is none
+            return replace(info, problem=problem)
     return replace(
         info,
         name=known.name if known and known.filename else header.name or "",
