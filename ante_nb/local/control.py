@@ -167,8 +167,13 @@ def server_log(
     if which:
         logs = [path for path in logs if _means(which, _name(path))]
     if not logs:
-        what = f"no local server has run {which!r}" if which else "no local server has run"
-        raise LocalEngineError(what, "`%ante local` shows what is there.")
+        if which:
+            # A server that ends takes the file with its model's name away.
+            raise LocalEngineError(
+                f"no local server runs {which!r}",
+                "`%ante local log` shows the last one of those that have ended.",
+            )
+        raise LocalEngineError("no local server has run", "`%ante local` shows what is there.")
     with logs[0].open("rb") as file:
         file.seek(max(0, logs[0].stat().st_size - _TAIL))
         text = file.read().decode("utf-8", "replace")
