@@ -379,6 +379,21 @@ def test_get_and_remove(plain: HubServer, tmp_path: Path) -> None:
         local.remove("tiny", settings=settings)
 
 
+def test_a_file_of_the_same_name_is_not_replaced(plain: HubServer, tmp_path: Path) -> None:
+    settings = chosen(tmp_path)
+    path = tmp_path / "models/Tiny.gguf"
+    path.parent.mkdir()
+    path.write_bytes(SMALL)
+    with pytest.raises(LocalEngineError, match="is there already"):
+        local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    assert path.read_bytes() == SMALL
+    path.unlink()
+    local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    written = path.stat().st_mtime_ns
+    local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    assert path.stat().st_mtime_ns == written, "what is there is not fetched again"
+
+
 def test_others_files_are_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     outside = tmp_path / "nobody/.lmstudio/models/p/r/Theirs.gguf"
