@@ -337,6 +337,23 @@ async def test_llama_server_on_the_path(own_home: Path, model: Path) -> None:
         await until(lambda: not is_same(*child))
 
 
+def test_llama_cpp_python_reads_in_batches(model: Path) -> None:
+    """Between two of them a request that nobody waits for can end; what is answered stays the same."""
+    llama_cpp: Any = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    from ante_nb.local.server_llama_cpp import _read
+
+    engine = llama_cpp.Llama(str(model), n_ctx=1024, n_batch=64, n_threads=1, verbose=False)
+    tokens = engine.tokenize(b"The quick brown fox jumps over the lazy dog. " * 20)
+    whole = engine.create_completion(prompt=tokens, max_tokens=8, temperature=0)["choices"][0]["text"]
+    engine.reset()
+    steps = [engine.n_tokens for _ in _read(engine, tokens, 0)]
+    assert steps == list(range(64, len(tokens), 64)) and len(steps) > 2
+    assert engine.create_completion(prompt=tokens, max_tokens=8, temperature=0)["choices"][0]["text"] == whole
+    other = tokens[:100] + tokens[:100]
+    assert [engine.n_tokens for _ in _read(engine, other, 100)] == [164], "goes on after what is held"
+    engine.close()
+
+
 async def test_llama_cpp_python(own_home: Path, model: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed (it compiles for minutes)")
     pytest.importorskip("uvicorn", reason="llama-cpp-python is installed without its server extra")
