@@ -44,6 +44,11 @@ def remove(options: Options, which: str) -> tuple[str, tuple[Path, ...], int]:
             f"`%ante local stop {users[0].model}` ends it.",
         )
     files = [file for file in parts(model.path) if os.path.lexists(file)]
+    if not files:
+        raise LocalEngineError(
+            f"{model.path} cannot be deleted: its folder cannot be entered",
+            "Check the folder's owner and mode.",
+        )
     size = sum(size_of(file) for file in files if not file.is_symlink())
     folder = model.path.parent
     if not any(_kept(path, files) for path in _listed(folder)):  # what came with it has no other use

@@ -410,6 +410,19 @@ def test_others_files_are_not_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert local.remove("Bad", settings=chosen(tmp_path)).size == 8 and not with_damage.exists()
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_what_cannot_be_reached_is_not_said_to_be_deleted(tmp_path: Path) -> None:
+    file = tmp_path / "models/closed/Tiny.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(SMALL)
+    file.parent.chmod(0o444)
+    try:
+        with pytest.raises(LocalEngineError, match="cannot be deleted"):
+            local.remove("Tiny", settings=chosen(tmp_path))
+    finally:
+        file.parent.chmod(0o700)
+
+
 def test_only_what_lies_in_the_store_is_removed(tmp_path: Path) -> None:
     """A path that leads out of it again, or a link to somebody else's folder, is no way into the store."""
     store, theirs = tmp_path / "models", tmp_path / "theirs"
