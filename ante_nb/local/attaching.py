@@ -194,7 +194,14 @@ async def connect(
         raise LocalEngineError(f"the server at {root} wants a key", f"Set {chosen.engine_key_env}.")
     if status != 200:
         words = "does not answer" if status == 0 else f"answers with status {status}"
-        way = "`%ante local detach` takes it back" if url in _ATTACHED else "correct local.engine_url"
+        port = env.get(PORT_VARIABLE, "").strip()
+        way = (
+            "`%ante local detach` takes it back"
+            if url in _ATTACHED
+            else f"remove {PORT_VARIABLE}"
+            if port and url == f"http://127.0.0.1:{port}"
+            else "correct local.engine_url"
+        )
         raise LocalEngineError(f"the server at {root} {words}", f"Start it, or {way}.")
     return await asyncio.to_thread(_server, chosen, root, key, model, _names(body) or [])
 

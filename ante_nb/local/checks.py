@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError
-from ante_nb.local import discovery, memory, options
+from ante_nb.local import attaching, discovery, memory, options
 from ante_nb.local import engine as engines
 from ante_nb.local.gguf import read_model
 from ante_nb.local.http_probe import get_json
@@ -34,16 +34,19 @@ def doctor(settings: Any = None, env: Mapping[str, str] | None = None) -> list[C
 def _checks(settings: Any, env: Mapping[str, str]) -> list[Check]:
     try:
         chosen = options.load(settings, env)
+        url = attaching.configured(chosen, env)
     except AnteError as error:
         return [(False, f"settings: {error.message}", error.hint or "")]
-    if chosen.engine_url:
-        root = chosen.engine_url.removesuffix("/v1")
+    if url:
+        root = url.removesuffix("/v1")
         status = get_json(root, "/v1/models", env.get(chosen.engine_key_env))[0]
         return [
             (
                 status == 200,
-                f"configured server {root}: status {status}",
-                "" if status == 200 else "Start it.",
+                f"configured server {root}: {f'status {status}' if status else 'does not answer'}",
+                ""
+                if status == 200
+                else "Start it, or take the setting, the variable or the attachment back.",
             )
         ]
     checks: list[Check] = []
@@ -93,7 +96,7 @@ def _model(chosen: options.Options, env: Mapping[str, str]) -> list[Check]:
     if unusable:
         words = f"models that cannot be used: {', '.join(unusable[:8])}"
         checks.append((False, words, "Download them again, or delete them."))
-    free = memory.available_memory()
+    free = memory.available_memory() if chosen.memory_check else None
     try:
         wanted = chosen.context or chosen.preferred(model.id, "context_window", int)
         size = header.size + model.mmproj_size

@@ -91,6 +91,8 @@ def stop_servers(
     """
     servers = running_servers(home)
     meant = [server for server in servers if _means(which, server.model)]
+    # The whole name of one may be the beginning of another's, which then has to go on.
+    meant = [server for server in meant if which and _plain(server.model) == _plain(which)] or meant
     if which and not meant:
         names = ", ".join(server.model for server in servers)
         raise LocalEngineError(
@@ -111,7 +113,11 @@ def stop_servers(
 
 
 def _means(which: str | None, name: str) -> bool:
-    return not which or name.casefold().startswith(which.casefold().removesuffix(".gguf"))
+    return not which or _plain(name).startswith(_plain(which))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().removesuffix(".gguf")
 
 
 def _end(server: RunningServer) -> None:
@@ -161,8 +167,13 @@ def server_log(
     if which:
         logs = [path for path in logs if _means(which, _name(path))]
     if not logs:
-        what = f"no local server has run {which!r}" if which else "no local server has run"
-        raise LocalEngineError(what, "`%ante local` shows what is there.")
+        if which:
+            # A server that ends takes the file with its model's name away.
+            raise LocalEngineError(
+                f"no local server runs {which!r}",
+                "`%ante local log` shows the last one of those that have ended.",
+            )
+        raise LocalEngineError("no local server has run", "`%ante local` shows what is there.")
     with logs[0].open("rb") as file:
         file.seek(max(0, logs[0].stat().st_size - _TAIL))
         text = file.read().decode("utf-8", "replace")

@@ -128,7 +128,22 @@ def _is_there(wanted: Wanted, report: Callable[[str, int, int], None]) -> bool:
         return False
     if wanted.sha256:
         return size == (wanted.size or size) and _digest(wanted.path, report) == wanted.sha256
-    return bool(wanted.size) and size == wanted.size
+    if wanted.size:
+        return size == wanted.size
+    # Of an address nothing is known before: what lies there may be somebody's own file of the same name.
+    try:
+        with _answer(wanted, {}) as answer:
+            total = _total(answer, 0)
+    except _BrokenError as broken:
+        raise LocalEngineError(
+            f"{wanted.path.name} could not be downloaded: {broken}", "Try again."
+        ) from None
+    if total == size:
+        return True
+    raise LocalEngineError(
+        f"{wanted.path} is there already, and the address sends another file",
+        "Delete it with `%ante local rm`, or move it away.",
+    )
 
 
 def _note(wanted: Wanted) -> dict[str, Any] | None:

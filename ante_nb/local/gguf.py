@@ -235,7 +235,7 @@ def read_model(path: Path) -> Header:
             first one; or it is no model at all (an image encoder, an adapter, a vocabulary).
     """
     files = parts(path)
-    missing = [file for file in files if not file.exists()]
+    missing = [file for file in files if not _there(file)]
     if missing and missing[0] != path:
         raise LocalEngineError(
             f"{path.name} lacks {len(missing)} of its {len(files)} parts, first {missing[0].name}",
@@ -262,6 +262,13 @@ def read_model(path: Path) -> Header:
         tensors=sum(one.tensors for one in whole),
         parts=len(files),
     )
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # it may be: reading it will say what is wrong
+        return True
 
 
 def parts(path: Path) -> list[Path]:

@@ -247,8 +247,11 @@ def _info(
         _, plan = planned(options, one, free if options.memory_check else None, context)
         problem = ""
     except LocalEngineError as error:
-        _, plan = planned(options, one, None, context)
         problem = error.message
+        try:
+            _, plan = planned(options, one, None, context)
+        except LocalEngineError:  # the context that is asked for is none
+            return replace(info, problem=problem)
     return replace(
         info,
         name=known.name if known and known.filename else header.name or "",
@@ -271,10 +274,9 @@ def quantization(stem: str) -> str:
 
 
 def is_own(home: Path, path: Path) -> bool:
-    """Whether ``path`` lies in ``ANTE_HOME/models``, also by all its links."""
-    store = paths.models(home).resolve()
-    return (
-        store in path.absolute().parents
-        or store in path.parent.resolve().parents
-        or (path.parent.resolve() == store)
-    )
+    """Whether ``path`` really lies in ``ANTE_HOME/models``, all ``..`` and links to folders followed.
+
+    A link to a file counts as lying where the link is: to delete it takes nothing from anybody.
+    """
+    store, folder = paths.models(home).resolve(), path.parent.resolve()
+    return folder == store or store in folder.parents

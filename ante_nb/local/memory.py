@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ante_nb.local.gguf import Header
 
 CONTEXT_FLOOR = 2_048
+CONTEXT_LEAST = 256  # llama.cpp rounds up to it, and aborts with one token
 _BATCH = 512  # tokens per compute batch, llama.cpp's default n_ubatch
 _FIXED = 96 << 20  # the server itself, measured 55 MB asleep, and its small buffers
 
@@ -56,8 +57,12 @@ def plan(
         cap: the most context that is taken where none was asked for (tokens).
 
     Raises:
-        LocalEngineError: it cannot fit.
+        LocalEngineError: it cannot fit, or the context is too short for any engine.
     """
+    if wanted is not None and wanted < CONTEXT_LEAST:
+        raise LocalEngineError(
+            f"{name} cannot run with {wanted} tokens of context", f"Ask for {CONTEXT_LEAST} or more."
+        )
     trained = header.context_length
     context = wanted or min(trained or cap, cap)
     need = estimate(header, context, size)
@@ -65,8 +70,12 @@ def plan(
         return Plan(context, need)
     least = min(context, CONTEXT_FLOOR)
     if not wanted and estimate(header, least, size) <= available:
-        room = available - estimate(header, 0, size)
-        context = max(least, room // max(header.kv_bytes_per_token, 1) // 1024 * 1024)
+        fitting = (
+            tokens
+            for tokens in range(context // 1024 * 1024, least, -1024)
+            if estimate(header, tokens, size) <= available
+        )
+        context = next(fitting, least)
         return Plan(context, estimate(header, context, size), reduced=True)
     least_need = need if wanted else estimate(header, least, size)
     hint = "Choose a smaller model, close other programs"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 VERSION = "1.0.0"
 _LIMIT = 16 << 20
+_LEAST = 256  # tokens of context, as memory.CONTEXT_LEAST
 
 
 def config_file(home: Path) -> Path:
@@ -151,7 +152,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 def _fits(name: str, value: Any) -> bool:
     kind = _KINDS.get(name, object)
-    return isinstance(value, kind) and (kind is bool or kind is object or not isinstance(value, bool))
+    good = isinstance(value, kind) and (kind is bool or kind is object or not isinstance(value, bool))
+    return good and (name != "context_window" or value >= _LEAST)
 
 
 def arguments(text: Any) -> list[str]:

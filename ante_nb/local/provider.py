@@ -272,7 +272,12 @@ class LocalProvider:
         async def pause(seconds: float) -> None:
             # A dead server does not come back by waiting; it is started anew by the caller.
             if not await asyncio.to_thread(server.alive):
-                raise e.NetworkError(_ENDED, provider=spec.id, model=model.id)
+                raise e.NetworkError(
+                    _ENDED,
+                    "Run the cell again to start it anew; `%ante local log` shows what it said last.",
+                    provider=spec.id,
+                    model=model.id,
+                )
             await asyncio.sleep(seconds)
 
         idle = model.stream_idle_timeout or spec.stream_idle_timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ante_nb import paths
@@ -42,7 +43,12 @@ def remove(options: Options, which: str) -> tuple[str, tuple[Path, ...], int]:
             f"{model.id} is in use by a local server (process {users[0].pid})",
             f"`%ante local stop {users[0].model}` ends it.",
         )
-    files = [file for file in parts(model.path) if file.exists() or file.is_symlink()]
+    files = [file for file in parts(model.path) if os.path.lexists(file)]
+    if not files:
+        raise LocalEngineError(
+            f"{model.path} cannot be deleted: its folder cannot be entered",
+            "Check the folder's owner and mode.",
+        )
     size = sum(size_of(file) for file in files if not file.is_symlink())
     folder = model.path.parent
     if not any(_kept(path, files) for path in _listed(folder)):  # what came with it has no other use

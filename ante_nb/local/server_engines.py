@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from ante_nb.local.engine import Launch
 
 
+BATCH = 512
+"""Tokens of a prompt that are read in one go, llama.cpp's own compute batch. Between two of them the server
+tells how far it is and takes note that nobody waits any more; its default of 2048 is most of a minute on a CPU.
+Encoders keep the default: some want an image's tokens in one."""
+
+
 @dataclass(slots=True)
 class Running:
     """An engine that answers at ``url``. ``child`` is ``[pid, start]`` where it is a process of its own."""
@@ -63,6 +69,8 @@ def start_xllamacpp(launch: Launch, key: str) -> Running:
     params.ui = False
     if launch.mmproj:
         params.mmproj.path = launch.mmproj
+    else:
+        params.n_batch = BATCH
     server = xllamacpp.Server(params)
     # The closure keeps the server: collected, it would stop.
     return Running(server.listening_address, alive=lambda: server is not None)
@@ -96,12 +104,15 @@ def start_llama_server(launch: Launch, key: str) -> Running:
         command += ["--mmproj", launch.mmproj]
     known = _help(launch.binary)
     # Newer options, by name where the program knows them: an unknown one would end it.
-    for option, value in (
+    newer: list[tuple[str, str | None]] = [
         ("--sleep-idle-seconds", str(int(launch.sleep_idle) or -1)),
         ("--cache-ram", str(launch.cache_mib)),
         ("--slots", None),
         ("--no-webui", None),
-    ):
+    ]
+    if not launch.mmproj:
+        newer.append(("--batch-size", str(BATCH)))
+    for option, value in newer:
         if option in known:
             command += [option] if value is None else [option, value]
     command += launch.extra_args

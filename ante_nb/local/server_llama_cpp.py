@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ class Extension:
                     },
                 )
                 end: dict[str, Any] = {"content": "", "stop": True, "stop_type": "eos", "stopping_word": ""}
-                texts = _until(chunks, body.get("stop") or [], end)
+                texts = chain(_read(model, tokens, cached), _until(chunks, body.get("stop") or [], end))
                 async for text in self._threads.iterate_in_threadpool(texts):
+                    if not text:
+                        continue
                     yield _line({"content": text, "stop": False})
                 end["timings"] = {
                     "cache_n": cached,
@@ -190,6 +193,23 @@ def _shared_prefix(model: Any, tokens: list[int]) -> int:
     """How many of ``tokens`` the model's cache holds; the last one is always evaluated."""
     held = list(model._input_ids[: len(tokens) - 1])
     return next((at for at, (a, b) in enumerate(zip(held, tokens, strict=False)) if a != b), len(held))
+
+
+def _read(model: Any, tokens: list[int], cached: int) -> Iterator[str]:
+    """Evaluates all of a prompt but its last batch, and gives an empty text after each.
+
+    The library reads a prompt in one go; between two batches a request that nobody waits for can end.
+    """
+    size = model.n_batch
+    if len(tokens) - cached <= size:
+        return
+    if cached and model._ctx.kv_cache_seq_rm(-1, cached, -1):
+        model.n_tokens = cached
+    else:
+        model.reset()
+    while len(tokens) - model.n_tokens > size:
+        model.eval(tokens[model.n_tokens : model.n_tokens + size])
+        yield ""
 
 
 def _until(chunks: Iterable[Any], stops: list[str], end: dict[str, Any]) -> Iterator[str]:

@@ -127,6 +127,8 @@ async def test_attached_until_detached(tmp_path: Path) -> None:
         assert attaching.detach() == other.url and attaching.detach() is None
         with pytest.raises(LocalEngineError, match=r"127\.0\.0\.1:9 does not answer"):
             await shared.acquire(None, settings=options)
+    with pytest.raises(LocalEngineError, match="remove ANTE_LOCAL_PROVIDER_PORT"):
+        await shared.acquire(None, settings=options, env={"ANTE_LOCAL_PROVIDER_PORT": "9"})
     assert not (tmp_path / "run").exists(), "nothing was started in its place"
 
 

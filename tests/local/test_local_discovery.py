@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from local_files import gguf
 
 from ante_nb.errors import ConfigError, LocalEngineError
-from ante_nb.local import discovery, memory, options
+from ante_nb.local import discovery, listing, memory, options
 from ante_nb.local.gguf import read_header
 
 if TYPE_CHECKING:
@@ -158,9 +159,20 @@ def test_memory_plan(tmp_path: Path) -> None:
     header = read_header(file)
     assert memory.plan(header, "m", wanted=None, available=None).context == options.CONTEXT_CAP
     assert memory.plan(header, "m", wanted=5000, available=None).context == 5000
+    for few in (-5, 1, 255):
+        with pytest.raises(LocalEngineError, match=f"cannot run with {few} tokens"):
+            memory.plan(header, "m", wanted=few, available=None)
+    chosen = options.load({"context": 100}, {}, tmp_path)
+    assert (
+        "100 tokens" in listing.models(replace(chosen, model=str(file)), {"HOME": str(tmp_path)})[-1].problem
+    )
     tight = memory.estimate(header, 10_000)
     cut = memory.plan(header, "m", wanted=None, available=tight)
     assert cut.reduced and 8192 <= cut.context <= 10_000 and cut.need <= tight
+    slides = replace(header, kv_bytes_per_token=64, window=1024, window_bytes_per_token=1 << 20)
+    tight_too = memory.estimate(slides, 20_000)
+    cut = memory.plan(slides, "m", wanted=None, available=tight_too)
+    assert cut.reduced and 18_000 < cut.context <= 20_000 and cut.need <= tight_too, "windows count as well"
     with pytest.raises(LocalEngineError, match=r"m needs about .* of memory .* is free"):
         memory.plan(header, "m", wanted=None, available=1 << 20)
     with pytest.raises(LocalEngineError, match="ask for less context"):

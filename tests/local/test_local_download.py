@@ -379,6 +379,21 @@ def test_get_and_remove(plain: HubServer, tmp_path: Path) -> None:
         local.remove("tiny", settings=settings)
 
 
+def test_a_file_of_the_same_name_is_not_replaced(plain: HubServer, tmp_path: Path) -> None:
+    settings = chosen(tmp_path)
+    path = tmp_path / "models/Tiny.gguf"
+    path.parent.mkdir()
+    path.write_bytes(SMALL)
+    with pytest.raises(LocalEngineError, match="is there already"):
+        local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    assert path.read_bytes() == SMALL
+    path.unlink()
+    local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    written = path.stat().st_mtime_ns
+    local.get(f"{plain.url}/files/Tiny.gguf", settings=settings)
+    assert path.stat().st_mtime_ns == written, "what is there is not fetched again"
+
+
 def test_others_files_are_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     outside = tmp_path / "nobody/.lmstudio/models/p/r/Theirs.gguf"
@@ -393,3 +408,31 @@ def test_others_files_are_not_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     with_damage = models / "Bad.gguf"
     with_damage.write_bytes(b"GGUF" + struct.pack("<I", 9))
     assert local.remove("Bad", settings=chosen(tmp_path)).size == 8 and not with_damage.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_what_cannot_be_reached_is_not_said_to_be_deleted(tmp_path: Path) -> None:
+    file = tmp_path / "models/closed/Tiny.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(SMALL)
+    file.parent.chmod(0o444)
+    try:
+        with pytest.raises(LocalEngineError, match="cannot be deleted"):
+            local.remove("Tiny", settings=chosen(tmp_path))
+    finally:
+        file.parent.chmod(0o700)
+
+
+def test_only_what_lies_in_the_store_is_removed(tmp_path: Path) -> None:
+    """A path that leads out of it again, or a link to somebody else's folder, is no way into the store."""
+    store, theirs = tmp_path / "models", tmp_path / "theirs"
+    store.mkdir()
+    theirs.mkdir()
+    (theirs / "Big.gguf").write_bytes(SMALL)
+    (store / "linked").symlink_to(theirs)
+    (model,) = (one for one in local.models(settings=chosen(tmp_path)) if one.id == "Big")
+    assert not model.own
+    for which in ("Big", str(store / "linked/Big.gguf"), str(store / "../theirs/Big.gguf")):
+        with pytest.raises(LocalEngineError, match="is not in"):
+            local.remove(which, settings=chosen(tmp_path))
+    assert (theirs / "Big.gguf").read_bytes() == SMALL

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from local_files import demo_model, gguf, text
 
 from ante_nb.errors import LocalEngineError
-from ante_nb.local.gguf import read_header
+from ante_nb.local.gguf import read_header, read_model
 from ante_nb.local.memory import estimate
 
 if TYPE_CHECKING:
@@ -109,6 +109,24 @@ def test_unreadable(tmp_path: Path) -> None:
     file.chmod(0)
     with pytest.raises(LocalEngineError, match="permission denied"):
         read_header(file)
+
+
+def test_paths_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(LocalEngineError, match="cannot be read"):
+        read_model(tmp_path / f"{'x' * 300}.gguf")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+def test_a_folder_that_may_be_listed_only(tmp_path: Path) -> None:
+    file = tmp_path / "closed" / "inside.gguf"
+    file.parent.mkdir()
+    file.write_bytes(gguf())
+    file.parent.chmod(0o444)
+    try:
+        with pytest.raises(LocalEngineError, match="permission denied"):
+            read_model(file)
+    finally:
+        file.parent.chmod(0o700)
 
 
 @given(st.data())

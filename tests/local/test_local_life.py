@@ -480,6 +480,18 @@ async def test_stop(place: Place, stranger: subprocess.Popen[bytes]) -> None:
         server_log(home=place.folder / "nowhere")
 
 
+async def test_stop_means_the_whole_name_first(place: Place) -> None:
+    """One model's name may be the beginning of another's; that one goes on."""
+    longer = place.folder / "Tiny-Chat.gguf"
+    longer.write_bytes(gguf())
+    one, other = await place.acquire(), await place.acquire(model=str(longer))
+    assert [row.model for row in await asyncio.to_thread(stop_servers, "tiny", home=place.home)] == ["Tiny"]
+    assert not one.alive() and other.alive()
+    assert [row.model for row in await asyncio.to_thread(stop_servers, "ti", home=place.home)] == [
+        "Tiny-Chat"
+    ]
+
+
 async def test_a_server_that_does_not_end_is_killed(place: Place) -> None:
     server = await place.acquire()
     assert server.pid is not None

@@ -184,7 +184,13 @@ def test_preferences(home: Path) -> None:
     assert config(home)["model_preferences"]["Some-Q4_K_M.gguf"]["extra_args"] == "-x 'a b'"
     assert loaded(home).preferred(model.id, "extra_args", list) == ["-x", "a b"]
     assert loaded(home).preferred(model.id, "thinking_enabled", bool) is False
-    for values in ({"context_window": "8k"}, {"temperature": True}, {"model_id": "x"}, {"color": 1}):
+    for values in (
+        {"context_window": "8k"},
+        {"context_window": 1},
+        {"temperature": True},
+        {"model_id": "x"},
+        {"color": 1},
+    ):
         with pytest.raises(ConfigError, match="is no preference"):
             preferences.prefer(home, model, **values)  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 from local_files import LLAMA_SERVER, demo_model
 
@@ -123,6 +124,28 @@ async def test_chat_streams(talk: Options) -> None:
     whole = await local.complete(Request((CAPITAL,), system="You are helpful."))
     assert whole.message.text == answer.message.text
     await local.aclose()
+
+
+async def test_a_prompt_is_read_in_small_steps(talk: Options) -> None:
+    """Between two of them the server tells how far it is, and sees that nobody waits any more."""
+    server = await shared.acquire(None, settings=talk)
+    assert server.key is not None
+    body = {
+        "messages": [{"role": "user", "content": "The quick brown fox. " * 250}],
+        "max_tokens": 1,
+        "stream": True,
+        "return_progress": True,
+    }
+    headers = {"Authorization": f"Bearer {server.key.value}"}
+    steps = []
+    async with httpx2.AsyncClient(timeout=300) as client:
+        url = f"{server.base_url}/chat/completions"
+        async with client.stream("POST", url, json=body, headers=headers) as answer:
+            async for line in answer.aiter_lines():
+                chunk = json.loads(line.removeprefix("data: ")) if line.startswith("data: {") else {}
+                if "prompt_progress" in chunk:
+                    steps.append(chunk["prompt_progress"]["processed"])
+    assert steps[-1] > 1024 and max(after - before for before, after in itertools.pairwise(steps)) <= 512
 
 
 async def test_forced_calls_parse(talk: Options) -> None:
@@ -312,6 +335,23 @@ async def test_llama_server_on_the_path(own_home: Path, model: Path) -> None:
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         await until(lambda: not is_same(*child))
+
+
+def test_llama_cpp_python_reads_in_batches(model: Path) -> None:
+    """Between two of them a request that nobody waits for can end; what is answered stays the same."""
+    llama_cpp: Any = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    from ante_nb.local.server_llama_cpp import _read
+
+    engine = llama_cpp.Llama(str(model), n_ctx=1024, n_batch=64, n_threads=1, verbose=False)
+    tokens = engine.tokenize(b"The quick brown fox jumps over the lazy dog. " * 20)
+    whole = engine.create_completion(prompt=tokens, max_tokens=8, temperature=0)["choices"][0]["text"]
+    engine.reset()
+    steps = [engine.n_tokens for _ in _read(engine, tokens, 0)]
+    assert steps == list(range(64, len(tokens), 64)) and len(steps) > 2
+    assert engine.create_completion(prompt=tokens, max_tokens=8, temperature=0)["choices"][0]["text"] == whole
+    other = tokens[:100] + tokens[:100]
+    assert [engine.n_tokens for _ in _read(engine, other, 100)] == [164], "goes on after what is held"
+    engine.close()
 
 
 async def test_llama_cpp_python(own_home: Path, model: Path) -> None:

@@ -271,4 +271,12 @@ def test_doctor(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTE_OFFLINE_CONTEXT", "x")
     ((ok, what, hint),) = doctor()
     assert not ok and "ANTE_OFFLINE_CONTEXT" in what and hint
+    monkeypatch.delenv("ANTE_OFFLINE_CONTEXT")
+    for port, words in (
+        ("77777", "ANTE_LOCAL_PROVIDER_PORT is '77777'"),
+        ("9", "127.0.0.1:9: does not answer"),
+    ):
+        monkeypatch.setenv("ANTE_LOCAL_PROVIDER_PORT", port)  # every prompt goes there
+        ((ok, what, hint),) = doctor()
+        assert not ok and words in what and hint
     assert json.dumps(checks)
