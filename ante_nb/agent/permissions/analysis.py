@@ -9,6 +9,7 @@ name of the allow-lists means on data, it means here. Paths of files are literal
 from __future__ import annotations
 
 import ast
+import os
 import re
 import string
 import sys
@@ -30,7 +31,12 @@ _LOCAL = "local"
 _HANDLES = frozenset(["io.StringIO", "io.BytesIO"])
 _SPECIAL = frozenset(["pandas.set_option", "pandas.option_context", "matplotlib.pyplot.style.use"])
 _PATHS = {**known.READERS, **known.WRITERS, "builtins.open": ("file",)}
-_RC = re.compile(r"(?:figure|axes|font|lines|xtick|ytick|legend|grid)\.(?!.*(?:usetex|backend))[\w.]+\Z")
+# Not figure.hooks, which names functions to call, nor axes.prop_cycle, which is evaluated.
+_RC = re.compile(
+    r"figure\.(?:figsize|dpi|facecolor|edgecolor|autolayout|titlesize|titleweight)|font\.(?:size|family|sans-serif|serif|weight)"
+    r"|axes\.(?:grid|titlesize|titleweight|labelsize|labelweight|facecolor|edgecolor|linewidth|unicode_minus|spines\.\w+)"
+    r"|(?:lines|xtick|ytick|legend|grid)\.[\w.]+"
+)
 
 
 @dataclass(slots=True)
@@ -518,7 +524,7 @@ class _Run:
         if short in known.BY_NAME and kind != _LOCAL:
             self.by_name(node, env)
         if method:
-            self.method(node, short, path)
+            self.method(node, short, path, env)
         elif name in _PATHS:
             self.file(node, name, path, env)
         elif name:
@@ -593,17 +599,18 @@ class _Run:
             case _:
                 raise _Refused("it calls something by its name")
 
-    def method(self, node: ast.Call, name: str, path: tuple[str, ...]) -> None:
+    def method(self, node: ast.Call, name: str, path: tuple[str, ...], env: dict[str, str]) -> None:
         if path:
             found = _argument(node, path)
             nothing = found is None or (isinstance(found, ast.Constant) and found.value is None)
             if not (nothing and name in known.GIVES_TEXT):
-                self.result.writes.append(_literal(found))
-                self.changes("it writes a file")
+                self.written(_literal(found), needs_suffix=name == "savefig")
         if name in ("query", "eval"):
             text = _literal(_argument(node, ("expr",)))
             if re.search(r"[()]|__|@(?!\w)", text):
                 raise _Refused(f"it passes code to {name}")
+            for word in re.findall(r"@(\w+)", text):
+                self.stored(self.name(word, env))
         if name in known.MUTATES:
             self.changes(f"it calls {name}, which may change a value")
         if name in known.DRAWS:
@@ -614,15 +621,29 @@ class _Run:
         if isinstance(found, ast.Call) and self.callee(found.func, env)[3:] in _HANDLES:
             return
         writes = name in known.WRITERS
+        if name in ("numpy.save", "numpy.savez") and not _literal(found).endswith((".npy", ".npz")):
+            raise _Refused("it writes a file without a suffix")
         if name == "builtins.open":
             mode = _argument(ast.Call(node.func, node.args[1:], node.keywords), ("mode",))
-            text = "r" if mode is None else _literal(mode)
-            writes = re.fullmatch(r"r[bt]?", text) is None
+            how = "r" if mode is None else _literal(mode)
+            writes = re.fullmatch(r"r[bt]?", how) is None
         elif isinstance(found, ast.Name) and self.expr(found, env) == DATA and writes is False:
             raise _Refused("it reads a file that is known only when it runs")
-        (self.result.writes if writes else self.result.reads).append(_literal(found))
+        text = _literal(found)
         if writes:
-            self.changes("it writes a file")
+            self.written(text, needs_suffix=name != "builtins.open")
+            return
+        self.result.reads.append(text)
+        if name.startswith("numpy."):
+            # It takes a packed file of the name where there is no plain one.
+            self.result.reads += [text + end for end in (".gz", ".bz2", ".xz")]
+
+    def written(self, text: str, *, needs_suffix: bool) -> None:
+        """``needs_suffix``: the function would add one of its own, and so write another file."""
+        if needs_suffix and not os.path.splitext(text)[1]:  # noqa: PTH122 - as the libraries do it
+            raise _Refused("it writes a file without a suffix")
+        self.result.writes.append(text)
+        self.changes("it writes a file")
 
     def special(self, node: ast.Call, name: str) -> None:
         if name.startswith(("matplotlib.", "numpy.random.", "random.")):
@@ -656,7 +677,7 @@ class _Run:
 
     @staticmethod
     def rc_key(key: ast.expr | None) -> None:
-        if not _RC.match(_literal(key)):
+        if not _RC.fullmatch(_literal(key)):
             raise _Refused("it sets an option of matplotlib")
 
 
