@@ -150,16 +150,18 @@ def searches(quick: bool = False) -> list[Row]:
         values = taken[key][1:]  # the first one warms the system's caches
         others = taken[other][1:]
         return Row(f"{name}, {where}", median(values), "ms", beside if others else "no rg here",
-                   median(others) if others else None, p95=p95(values), n=runs)  # fmt: skip
+                   median(others) if others else None, p95=p95(values), n=len(values))  # fmt: skip
 
     rows = [
-        row("Grep by rg", "grep", "rg -l", "rg"),
-        row("Grep by rg", "grep", "rg -l --sort=path", "sorted"),
-    ]
-    return [item for item in rows if rg] + [
         row("Grep without rg", "own", "rg -l", "rg"),
         row("Glob", "glob", "rg --files --sortr=modified", "files"),
     ]
+    if rg:
+        rows[:0] = [
+            row("Grep by rg", "grep", "rg -l", "rg"),
+            row("Grep by rg", "grep", "rg -l --sort=path", "sorted"),
+        ]
+    return rows
 
 
 def frames(quick: bool = False) -> list[Row]:
