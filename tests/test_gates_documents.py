@@ -6,20 +6,28 @@ import json
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ante import ROOT, point_at
+from support.ante import ROOT, point_at, words_of
+from support.chat_server import Reply, tool
 from support.kernel import Kernel
 from support.snippets import snippets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.chat_server import ChatServer
+    from support.chat_server import ChatServer, Recorded
 
 WITH_PYTHON = [ROOT / "README.md", ROOT / "docs" / "guide.md"]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def _answer(request: Recorded) -> Reply | None:
+    """The value that the `--schema` cell of the guide wants; else what the server says anyway."""
+    if "Which month was the driest?" in words_of(request.body["messages"][-1]):
+        return Reply(tool("Answer", {"name": "March", "millimetres": 12}))
+    return None
 
 
 @pytest.mark.parametrize("document", WITH_PYTHON, ids=lambda path: path.name)
@@ -28,6 +36,7 @@ def test_python_blocks_run_from_top_to_bottom(
 ) -> None:
     blocks = snippets(document, "python")
     assert blocks
+    chat_server.handler = _answer
     with Kernel(cwd=tmp_path, env=point_at(chat_server, isolated_home)) as kernel:
         for block in blocks:
             outcome = kernel.run(block.code.rstrip("\n"))
@@ -55,10 +64,21 @@ def test_json_blocks_of_the_guide_are_taken_without_complaint(
 ) -> None:
     """The settings and the catalog of the guide, as files: no problem reported, the provider is there."""
     env = point_at(chat_server, isolated_home)
-    files = {"catalog.json": {}, "settings.json": {"provider": "openai-compatible", "model": "test-model"}}
+    files: dict[str, Any] = {}
+
+    def merged(some: Any, other: Any) -> Any:
+        """Both blocks in one file: lists one after the other."""
+        if isinstance(some, dict) and isinstance(other, dict):
+            both = {key: merged(some[key], other[key]) for key in some.keys() & other.keys()}
+            return some | other | both
+        return some + other if isinstance(some, list) else other
+
     for block in snippets(ROOT / "docs" / "guide.md", "json"):
         data = json.loads(block.code)
-        files["catalog.json" if {"providers", "oauth"} & set(data) else "settings.json"] |= data
+        name = "catalog.json" if {"providers", "oauth"} & set(data) else "settings.json"
+        if name == "settings.json":
+            data |= {"provider": "openai-compatible", "model": "test-model"}
+        files[name] = merged(files.get(name, {}), data)
     for name, data in files.items():
         (isolated_home / ".ante" / name).write_text(json.dumps(data))
     with Kernel(cwd=tmp_path, env=env) as kernel:

@@ -131,9 +131,7 @@ def shadowing(roots: Iterable[Path]) -> str | None:
                 entry == name or entry.endswith((".py", ".so", ".pyd", ".pyc"))
             ):
                 continue
-            if entry == name and not any(
-                (Path(directory, name) / f"__init__{end}").exists() for end in (".py", ".pyc")
-            ):
+            if entry == name and not _holds_code(Path(directory, name)):
                 continue
             if (
                 name in OPTIONAL
@@ -142,3 +140,13 @@ def shadowing(roots: Iterable[Path]) -> str | None:
             ):
                 return entry
     return None
+
+
+def _holds_code(directory: Path) -> bool:
+    """Whether something in it could be imported; without ``__init__.py`` it is a package too."""
+    seen = 0
+    for _, folders, files in os.walk(directory):
+        seen += len(folders) + len(files)
+        if seen > 2000 or any(name.endswith((".py", ".so", ".pyd", ".pyc")) for name in files):
+            return True
+    return False

@@ -61,7 +61,7 @@ _READERS: dict[str, Options] = {
             "cat head tail ls pwd true false : whoami id uname arch nproc which basename dirname realpath "
             "readlink stat df free uptime cmp comm cut tr nl tac rev fold expand unexpand paste join md5sum "
             "sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum sum seq sleep "
-            "strings od hexdump expr factor groups tty lscpu lsblk pgrep zcat bzcat xzcat "
+            "od hexdump expr factor groups tty lscpu lsblk pgrep zcat bzcat xzcat "
             "printenv column echo tsort colrm look"
         ),
         _ANY,
@@ -275,6 +275,11 @@ def _wc(args: list[Word]) -> str | None:
     return "its options" if any(word.text.startswith("--f") for word in args) else None
 
 
+def _strings(args: list[Word]) -> str | None:
+    # @FILE is put in as words; those that name nothing are told in errors.
+    return "an argument from a file" if any(word.text.startswith("@") for word in args) else None
+
+
 def _jq(args: list[Word]) -> str | None:
     # import "/a/b" as $x; reads /a/b.json.
     if any(re.search(r"\b(?:import|include|modulemeta|get_search_list)\b", word.text) for word in args):
@@ -343,6 +348,7 @@ _SPECIAL: dict[str, Callable[[list[Word]], str | None]] = {
     "git": _git,
     "jq": _jq,
     "wc": _wc,
+    "strings": _strings,
     "printf": _echo_options,
     "test": _test,
     "[": _test,

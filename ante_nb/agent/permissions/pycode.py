@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-import keyword
 import re
 import sys
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from ante_nb.agent.permissions.programs import names
@@ -134,12 +134,7 @@ def first_words(code: str, tree: ast.Module, bound: Container[str]) -> str | Non
     single = len(code.strip().splitlines()) == 1
     for statement in tree.body:
         word = re.match(r"\w+", ast.get_source_segment(code, statement) or "")
-        if (
-            word is None
-            or word[0].isdigit()
-            or keyword.iskeyword(word[0])
-            or isinstance(statement, ast.Assign)
-        ):
+        if word is None or word[0].isdigit() or iskeyword(word[0]) or isinstance(statement, ast.Assign):
             continue
         name = word[0]
         if name not in bound and not hasattr(builtins, name) and (single or name not in stored):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -87,10 +86,11 @@ def _glob(args: GlobArguments, ctx: ToolContext) -> ToolOutcome:
     except ValueError as error:
         raise ToolError(f"{args.pattern!r} is no valid glob: {error}.") from None
     found: list[tuple[float, str]] = []
+    above = len(str(root).rstrip("/")) + 1
     for entry in walk(root):
         if ctx.cancelled():
             raise ToolError("The search was interrupted.")
-        if matcher.match_file(os.path.relpath(entry.path, root)) and not ctx.state.hidden(entry.path):
+        if matcher.match_file(entry.path[above:]) and not ctx.state.hidden(entry.path):
             try:
                 found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
             except OSError:

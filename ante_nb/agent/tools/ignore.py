@@ -53,7 +53,11 @@ class Ignored:
     def matches(self, path: str, *, directory: bool) -> bool:
         """Whether ``path`` is ignored; the innermost file that has a say decides."""
         for base, spec in reversed(self._specs):
-            relative = os.path.relpath(path, base) + ("/" if directory else "")
+            # Every path asked about lies below the directories whose rules these are; relpath() is slow.
+            inside = base if base.endswith("/") else base + "/"
+            relative = path[len(inside) :] if path.startswith(inside) else os.path.relpath(path, base)
+            if directory:
+                relative += "/"
             verdict = spec.check_file(relative).include
             if verdict is not None:
                 return verdict

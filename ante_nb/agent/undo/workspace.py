@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ante_nb.agent.undo.entries import Sig
-    from ante_nb.agent.undo.scan import Scan
+    from ante_nb.agent.undo.scan import Folder, Scan
 
 FILE_CAP = 4 * 1024 * 1024
 """Bytes of a file that is kept because some command may change it."""
@@ -44,35 +44,69 @@ class Workspace:
         base = paths.undo(home)
         self.store = Store(base / hashlib.sha256(os.fsencode(self.root)).hexdigest()[:20])
         self.scanner = Scanner(self.root, frozenset({os.path.realpath(home or paths.home())}))
-        self._sigs: dict[str, Sig] = {}
+        self._sigs: dict[str, dict[str, Sig]] = {}
+        """The known state, by directory as the walk has it, then by name."""
         self._digests: dict[str, str | None] = {}
+        self._agree: dict[str, Folder] = {}
+        """What the walk found where it is the known state, so that an unchanged directory is one look."""
         self._bytes = 0
         self._lock = threading.RLock()
 
     # ---------------------------------------------------------------------------------- the known state
 
     def known(self, path: str) -> Entry | None:
-        sig = self._sigs.get(path)
+        directory, name = _split(path)
+        sig = self._sigs.get(directory, {}).get(name)
         return None if sig is None else Entry(sig, self._digests[path])
+
+    def _learn(self, path: str, entry: Entry | None) -> None:
+        directory, name = _split(path)
+        self._agree.pop(directory, None)
+        if entry is None:
+            del self._sigs[directory][name], self._digests[path]
+            if not self._sigs[directory]:
+                del self._sigs[directory]
+            return
+        self._sigs.setdefault(directory, {})[name] = entry.sig
+        self._digests[path] = entry.digest
 
     def _load(self) -> None:
         """What another process may have learned since."""
         if not self.store.changed_by_others():
             return
-        entries = self.store.entries()
-        self._sigs = {path: entry.sig for path, entry in entries.items()}
-        self._digests = {path: entry.digest for path, entry in entries.items()}
-        self._bytes = sum(entry.size for entry in entries.values() if entry.digest)
+        self._clear()
+        for path, entry in self.store.entries().items():
+            self._learn(path, entry)
+            self._bytes += entry.size if entry.digest else 0
+
+    def _clear(self) -> None:
+        self._sigs.clear()
+        self._digests.clear()
+        self._agree.clear()
+        self._bytes = 0
 
     def _different(self, scan: Scan, skip: frozenset[str]) -> tuple[list[tuple[str, Sig]], list[str]]:
-        """Paths that are not as they were known, and those that are gone."""
-        sigs = self._sigs
-        changed = [(path, sig) for path, sig in scan.found.items() if sigs.get(path) != sig]
+        """Paths that are not as they were known, and those that are gone; ``skip`` are not looked at."""
+        changed: list[tuple[str, Sig]] = []
         gone: list[str] = []
-        if len(sigs) + sum(path not in sigs for path, _ in changed) != len(scan.found):
-            left = sigs.keys() - scan.found.keys() - skip
-            gone = [path for path in left if not _below(path, scan.blind)]
-        return changed, gone
+        agree = self._agree
+        for directory, folder in scan.folders.items():
+            if agree.get(directory) is folder:
+                continue
+            known, found = self._sigs.get(directory, {}), folder.entries
+            if known == found:
+                agree[directory] = folder
+                continue
+            agree.pop(directory, None)
+            changed += [(directory + name, sig) for name, sig in found.items() if known.get(name) != sig]
+            gone += [directory + name for name in known.keys() - found.keys()]
+        for directory in self._sigs.keys() - scan.folders.keys():
+            agree.pop(directory, None)
+            gone += [directory + name for name in self._sigs[directory]]
+        return (
+            [(path, sig) for path, sig in changed if path not in skip],
+            [path for path in gone if path not in skip and not _below(path, scan.blind)],
+        )
 
     def _look(self, path: str, sig: Sig, started: int, *, keep: bool) -> tuple[Entry, bytes | None]:
         """The present entry of a path that differs, read where it may be kept."""
@@ -116,13 +150,13 @@ class Workspace:
                 self._bytes -= freed
             entries.append((path, entry))
             note(path, old, entry)
-            self._sigs[path], self._digests[path] = entry.sig, entry.digest
+            self._learn(path, entry)
         for path in gone:
             old = self.known(path)
             note(path, old, None)
             if old is not None and old.digest:
                 self._bytes -= old.size
-            del self._sigs[path], self._digests[path]
+            self._learn(path, None)
         self.store.put_entries(entries, gone)
         return left
 
@@ -138,7 +172,7 @@ class Workspace:
         """
         with self._lock, self.store.transaction():
             self._load()
-            scan = self.scanner.scan(skip, stop=stop)
+            scan = self.scanner.scan(stop=stop)
             if scan.problem:
                 record.facts.setdefault("problems", []).append(
                     f"{scan.problem}, so only what Write and Edit change is recorded"
@@ -224,7 +258,7 @@ class Workspace:
             return sorted(real, key=lambda change: change.path)
 
     def _compare(self, record: Record, changes: dict[str, Change], skip: frozenset[str], late: bool) -> None:
-        scan = self.scanner.scan(skip, frozen=not late)
+        scan = self.scanner.scan(frozen=not late)
         if scan.problem:
             record.facts.setdefault("problems", []).append(f"{scan.problem}, so not all changes are known")
             return
@@ -270,9 +304,7 @@ class Workspace:
 
     def _forget(self) -> None:
         """The transaction is rolled back: what was learned in it is not in the store."""
-        self._sigs.clear()
-        self._digests.clear()
-        self._bytes = 0
+        self._clear()
         self.store.unread()
 
     def state(self, name: str, like: Entry | None) -> Entry | None:
@@ -285,6 +317,12 @@ class Workspace:
         if data is not None and entry is not None and entry.digest is not None:
             self.store.put_content(entry.digest, data)
         return entry
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The directory of a path and its name, each ending in ``/`` where it is a directory; the root is ""."""
+    cut = path.rfind("/", 0, -1) + 1
+    return path[:cut], path[cut:]
 
 
 def _below(path: str, directories: Iterable[str]) -> bool:

@@ -76,7 +76,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     cwd = tmp_path / "work"
     (cwd / "src").mkdir(parents=True)
     (cwd / "secrets").mkdir()
-    for name in (".env", "secrets/key.txt", "src/a.py", "precious", "README.md", "x"):
+    for name in (".env", "secrets/key.txt", "src/a.py", "precious", "README.md", "x", "packed.gz", "plot.npy"):
         (cwd / name).write_text("KEY=1\n")
     (cwd / "link").symlink_to(".env")
     (cwd / "hidden").symlink_to("secrets")
@@ -151,6 +151,22 @@ def test_no_code_gets_past(desk: Desk, code: str, space: dict[str, Any]) -> None
     assert past(desk, attempts_python.DENY, "Python", code, space) == []
     # Nor without knowing what the names are bound to.
     assert past(desk, attempts_python.DENY, "Python", code) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["pandas.py", "numexpr.py", "statistics.py", "mpl_toolkits/mplot3d.py", "scipy/stats.py"]
+)
+def test_no_file_of_the_working_directory_is_imported_for_a_library(
+    desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend("")
+    code = "import pandas as pd\ndf = pd.DataFrame()"
+    (desk.cwd / "mine.py").write_text("")
+    assert judged(desk, Permissions("auto"), "Python", code, {}).action == "allow"
+    (desk.cwd / place).parent.mkdir(exist_ok=True)
+    (desk.cwd / place).write_text("print('mine')")
+    decision = judged(desk, Permissions("auto"), "Python", code, {})
+    assert decision.action == "ask" and place.split("/")[0] in decision.reason
 
 
 @pytest.mark.parametrize("path", PATHS)

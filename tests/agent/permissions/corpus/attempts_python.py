@@ -12,7 +12,7 @@ def cells(text: str) -> list[str]:
     return [cell.strip("\n") for cell in text.split("\n---\n")]
 
 
-DENY = ("Read(.env)", "Read(secrets/**)", "Edit(precious)", "Bash(rm *)")
+DENY = ("Read(.env)", "Read(secrets/**)", "Read(packed.gz)", "Edit(precious)", "Edit(plot.*)", "Bash(rm *)")
 
 ATTEMPTS = cells(r"""
 open(".env").read()
@@ -888,4 +888,53 @@ display(open(".env").read())
 print(os.environ)
 ---
 print(subprocess.check_output("cat .env", shell=True))
+---
+df.eval("m = @os")["m"].iloc[0].remove("precious")
+---
+df.query("sales == @tools[0]")
+---
+df.eval("m = @thing")
+---
+plt.rcParams["figure.hooks"] = ["os:remove"]
+---
+plt.rcParams["axes.prop_cycle"] = "cycler('color', [1])"
+---
+plt.rcParams.update({"figure.hooks": ["os:remove"]})
+---
+np.save("plot", arr)
+---
+np.savez("plot", arr)
+---
+plt.savefig("plot")
+---
+ax.figure.savefig("secrets/.x")
+---
+np.loadtxt("packed")
+---
+df.rolling(2).agg("to_csv")
+---
+df.agg("to_csv" if 1 else "sum")
+---
+df.apply(*["to_csv"])
+---
+pd.pivot_table(df, "a", "b", "c", "to_csv")
+---
+pd.read_csv("x", engine="evil")
+---
+pd.Series(rows).map({1: os}).map(lambda m: m.remove("precious"))
+---
+import collections
+collections.deque(tools).pop().remove("precious")
+---
+with pd.option_context("display.width", 1, "plotting.backend", "evil"):
+    pass
+---
+frame.lazy().sink_csv("precious")
+---
+for m, in [(os,)]:
+    m.remove("precious")
+---
+rows[:] = tools
+---
+pd.DataFrame({"m": tools})["m"].iloc[0].remove("precious")
 """)

@@ -156,6 +156,7 @@ od -c .env
 xxd .env
 hexdump -C .env
 strings .env
+strings @.env
 base64 .env
 sort .env
 uniq .env

@@ -473,5 +473,7 @@ print(time.perf_counter() - start)
 ---
 display(df.head())
 ---
-del missing
+part = df.copy()
+part.loc[0, "sales"] = 1
+del part
 """)
