@@ -56,8 +56,8 @@ Secrets/Key.txt
 /proc/thread-self/cwd/.env
 {cwd}/.env
 {cwd}/src/../.env
-{cwd}/../work/.env
-../work/.env
+{cwd}/../desk/.env
+../desk/.env
 //{cwd}/.env
 {home}/.env
 """.strip("\n").splitlines()
@@ -73,10 +73,19 @@ class Thing:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    cwd = tmp_path / "work"
+    cwd = tmp_path / "desk"
     (cwd / "src").mkdir(parents=True)
     (cwd / "secrets").mkdir()
-    for name in (".env", "secrets/key.txt", "src/a.py", "precious", "README.md", "x", "packed.gz", "plot.npy"):
+    for name in (
+        ".env",
+        "secrets/key.txt",
+        "src/a.py",
+        "precious",
+        "README.md",
+        "x",
+        "packed.gz",
+        "plot.npy",
+    ):
         (cwd / name).write_text("KEY=1\n")
     (cwd / "link").symlink_to(".env")
     (cwd / "hidden").symlink_to("secrets")

@@ -40,7 +40,9 @@ def home(isolated_home: Path) -> Path:
 
 
 def action(cwd: Path, name: str, mode: str = "strict", **arguments: Any) -> str:
-    host: Any = SimpleNamespace(cwd=cwd, env=dict(os.environ), notebook_path=None, has_python=True, has_cells=False)
+    host: Any = SimpleNamespace(
+        cwd=cwd, env=dict(os.environ), notebook_path=None, has_python=True, has_cells=False
+    )
     chosen = builtin_tools(host)[name]
     context = ToolContext(host, ToolCall("c", name, arguments), ToolState())
     permissions = Permissions(mode)
