@@ -67,9 +67,18 @@ lab: $(STAMPS)/lab
 
 # ---------------------------------------------------------------------------------------- develop
 
-# One test at a time: interrupts, JupyterLab and llama.cpp would disturb each other's clocks.
+# Most tests wait more than they compute, so four files run at a time (JOBS=1: one). JupyterLab and
+# llama.cpp come after them, one by one: they would disturb each other's clocks.
+JOBS ?= 4
+APART := tests/lab tests/local
+
 test: $(STAMPS)/dev
+ifeq ($(strip $(ARGS)),)
+	@$(PYTEST) -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(APART)); first=$$?; \
+	$(PYTEST) $(APART); second=$$?; exit $$((first || second))
+else
 	@$(PYTEST) $(ARGS)
+endif
 
 # Source only: a compiler and some 12 minutes on two cores. pip keeps the built wheel, so a second time is
 # quick; a CI caches pip's directory. Without it the tests of this engine are skipped and say so.
