@@ -60,6 +60,7 @@ def run(ante: Ante, code: str, flags: str = "--allow Python", **options: object)
         ("await nothing", ["NameError"]),
         ("import asyncio\nawait asyncio.sleep(0)\n'slept'", ["'slept'"]),
         ("_ = 5\n__ = 6\nOut[99] = 7\nIn.append('x')\n_", ["5"]),
+        ("In = []\ndel Out\n'gone'", ["gone"]),
         ("import sys\nsys.stdout.write('written')\nsys.last_value = 5", ["written"]),
         ("!echo from the shell", ["from the shell"]),
         ("%%bash\necho in bash", ["in bash"]),
