@@ -149,6 +149,33 @@ async def test_a_closer_variable_keeps_all_code_in(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "tmp = people",
+        "tmp = list(people)",
+        "tmp = {'a': people}",
+        "globals().update(tmp=people)",
+        "other.extend(people)",
+    ],
+)
+async def test_a_closer_variable_keeps_what_is_made_of_it_in(desk: Desk, code: str) -> None:
+    desk.host.namespace.update(people=[NAME], other=["Bob Open"], mine=["Cy Open"])
+    desk.runtime.variable_policies["people"] = "schema"
+    desk.server.enqueue(
+        call("Python", ident="c1", code=code),
+        call("Variables", ident="c2", names=["tmp", "other", "mine"]),
+        Reply(text("ok")),
+    )
+    await desk.run("go", mode="yolo")
+    assert NAME not in desk.results()["c2"] and "Cy Open" in desk.results()["c2"]
+    await desk.run("what is in @tmp and @other?")
+    assert NAME not in desk.said()[-1]
+    desk.runtime.variable_policies.update(tmp="sample", other="sample")
+    await desk.run("and in @tmp and @other?")
+    assert NAME in desk.said()[-1]
+
+
+@pytest.mark.parametrize(
     ("name", "data"),
     [("sales", True), ("sales.csv.bak", True), ("sales.csv~", True), (".csv", True), ("report.html", True),
      ("setup.cfg", False), (".gitignore", False), ("a/Dockerfile", False), ("a/b/sales.CSV", True), ("x.tar.gz", True), ("notes.txt", True), ("run.ipynb", True), ("model.py", False),

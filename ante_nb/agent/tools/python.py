@@ -56,7 +56,10 @@ class Python(Tool):
         if not ctx.host.has_python:
             raise ToolError("There is no Python namespace here.", "Run a script with Bash instead.")
         limit = cast("PythonArguments", arguments).timeout
+        policies = ctx.state.policies
+        policies.derive(_NAME.findall(code))
         result = await ctx.host.run_python(code, ctx.emit, limit / 1000 if limit else None)
+        policies.derive((), result.variables)
         return ToolOutcome(
             (Text(_report(result)), *result.images),
             is_error=bool(result.error) or result.interrupted,
@@ -109,6 +112,7 @@ def _outline(result: PythonResult, policy: str) -> str:
     return "\n".join(part for part in parts if part) or "(no output)"
 
 
+_NAME = re.compile(r"[^\W\d]\w*")
 _CODE_LINE = re.compile(r"(?:^-+> ?(\d+) |<ante>\", line (\d+)|Cell In\[\d+\], line (\d+))", re.MULTILINE)
 
 
