@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ante_nb.agent.tools.datafile import is_data_file
+from ante_nb.agent.tools.datafile import holds_data
 from ante_nb.describe import allows, describe
 from ante_nb.errors import ConfigError
 from ante_nb.messages import Text
@@ -87,7 +87,7 @@ async def _one(word: str, host: Host, policies: Policies) -> list[Part]:
         if await asyncio.to_thread(is_kept, path):
             return []  # keys and sign-ins go to no model
         if await asyncio.to_thread(path.is_file):
-            if not allows(policies.closest, "sample") and (is_data_file(path.name) or _is_image(path)):
+            if not allows(policies.closest, "sample") and (holds_data(path) or _is_image(path)):
                 size = (await asyncio.to_thread(path.stat)).st_size
                 return [
                     Text(

@@ -54,7 +54,7 @@ class Deadline:
         if not self.passed or not (result.interrupted or result.error):
             return result
         line = f"TimeoutError: the code was ended after {self._seconds:g} s"
-        return replace(result, interrupted=False, error=line)
+        return replace(result, interrupted=False, error=line, error_class="TimeoutError")
 
 
 def raise_in(thread: threading.Thread) -> None:

@@ -230,10 +230,10 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
         body = compile(tree, "<ante>", "exec", flags)
         tail = compile(ast.Expression(last.value), "<ante>", "eval", flags) if last is not None else None
     except SyntaxError:
-        return PythonResult(error=traceback.format_exc(limit=0))
+        return PythonResult(error=traceback.format_exc(limit=0), error_class="SyntaxError")
     waits = any(block is not None and block.co_flags & inspect.CO_COROUTINE for block in (body, tail))
 
-    def result(value: Any, error: str | None, interrupted: bool = False) -> PythonResult:
+    def result(value: Any, error: BaseException | None) -> PythonResult:
         changed = tuple(
             name
             for name in {**before, **namespace}
@@ -244,10 +244,10 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
             out.text(),
             err.text(),
             shown,
-            error=error,
-            interrupted=interrupted,
+            error=trace(error) if error is not None else None,
             variables=changed,
             described=outline(value),
+            error_class=type(error).__name__ if error is not None else "",
         )
 
     def trace(error: BaseException) -> str:
@@ -267,7 +267,7 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
-                return result(None, trace(error))
+                return result(None, error)
 
     if waits:
         return awaited()
@@ -279,7 +279,7 @@ def execute(code: str, namespace: dict[str, Any], on_output: Callable[[str], Non
             logger.info("Python was interrupted")
             raise
         except BaseException as error:
-            return result(None, trace(error))
+            return result(None, error)
     return result(value, None)
 
 

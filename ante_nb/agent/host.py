@@ -42,6 +42,8 @@ class PythonResult:
     """What was displayed, as MIME bundles for the person; the model gets ``displays`` and ``images``."""
     described: Mapping[str, str] = field(default_factory=dict)
     """The value of the last expression as the data policies ``schema`` and ``stats`` let it be seen."""
+    error_class: str = ""
+    """The name of the error's class: what may be told of it where its message may not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Runtime:
     last_models: dict[str, str] = field(default_factory=dict)
     """The model last used with each provider."""
     variable_policies: dict[str, DataPolicy] = field(default_factory=dict)
+    derived_variables: set[str] = field(default_factory=set)
+    """What code of the model has made beside a variable with a closer policy."""
     """Data policies of single variables; they rank above the one for all."""
     last_turn: Turn | None = None
     running: Any = None
@@ -242,7 +244,8 @@ class Runtime:
             ("sample", "built-in default"),
         ]
         value, source = next((value, source) for value, source in layers if value)
-        return Policies(parse_policy(value, source), dict(self.variable_policies)), source
+        found = Policies(parse_policy(value, source), dict(self.variable_policies), self.derived_variables)
+        return found, source
 
     def changed(self) -> None:
         """Tell whoever shows the state that it was changed."""

@@ -23,7 +23,8 @@ SHOWN = 5
 FULL_SHOWN = 200
 FIELDS = 60
 DEPTH = 3
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .\-]{0,39}")
+# No spaces: "Ann Mallory" is somebody and no field.
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _SCALARS = (bool, int, float, complex)
 
 
@@ -42,7 +43,7 @@ def describe(value: Any, policy: DataPolicy) -> str | None:
     if isinstance(value, list | tuple | set | frozenset):
         return "\n".join(_items(value, policy))
     if inspect.isroutine(value) or isinstance(value, type):
-        return _definition(value)
+        return _definition(value, policy)
     fields = _fields(value)
     if fields is not None:
         return "\n".join(_mapping(fields, policy, 0, names=True))
@@ -145,14 +146,20 @@ def _bounded(value: Any) -> str:
     return short.repr(value)
 
 
-def _definition(value: Any) -> str:
-    """A function or class: signature and the first line of its docstring."""
+def _definition(value: Any, policy: DataPolicy) -> str:
+    """A function or class: signature and the first line of its docstring. A default is a value."""
     try:
-        signature = str(inspect.signature(value))
+        found = inspect.signature(value)
+        if not allows(policy, "sample"):
+            bare = [
+                item if item.default is item.empty else item.replace(default=...)
+                for item in found.parameters.values()
+            ]
+            found = found.replace(parameters=bare)
+        signature = str(found).replace("Ellipsis", "...")
     except (TypeError, ValueError):
         signature = "(...)"
     name = getattr(value, "__qualname__", type(value).__name__)
-    # Defaults in a signature are code that the person wrote, capped like a line.
     lines = [line(f"{name}{signature}", 300)]
     doc = inspect.getdoc(value)
     if doc:

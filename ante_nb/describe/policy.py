@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from ante_nb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DataPolicy: TypeAlias = Literal["schema", "stats", "sample", "full"]
 
@@ -37,14 +40,32 @@ def parse_policy(word: str, where: str) -> DataPolicy:
 
 @dataclass(slots=True)
 class Policies:
-    """The policy in force, and those of single variables (which may be closer or more open)."""
+    """The policy in force, and those of single variables (which may be closer or more open).
+
+    ``derived`` are variables that code of the model has made while one was closer than the rest: they may
+    hold its values under another name, and follow the closest policy unless they have one of their own.
+    """
 
     default: DataPolicy = DEFAULT_POLICY
     variables: dict[str, DataPolicy] = field(default_factory=dict)
+    derived: set[str] = field(default_factory=set)
 
     def of(self, name: str) -> DataPolicy:
         """The policy of the variable ``name``."""
-        return self.variables.get(name, self.default)
+        return self.variables.get(name, self.closest if name in self.derived else self.default)
+
+    def derive(self, mentioned: Iterable[str], bound: Iterable[str] = ()) -> None:
+        """Take note of code: the names in it, and those that it has bound.
+
+        What is bound may come from anywhere (a function may read any variable); what is only mentioned
+        may be changed in place, with values of what is mentioned beside it.
+        """
+        if self.closest == self.default:
+            return
+        names = set(mentioned)
+        if any(name in self.derived or self.variables.get(name) == self.closest for name in names):
+            self.derived |= names
+        self.derived.update(bound)
 
     def words(self) -> str:
         """The policy for a status line: ``sample, df schema``."""

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _PUMP = 0.1
 """Seconds between redraws while synchronous code holds the thread."""
+_QUIET = 0.5
+"""Seconds without a redraw after which output is drawn at once: code that prints now and then, like a line
+for each epoch, may hold the thread until long after its last line."""
 
 
 class NotebookHost:
@@ -44,14 +47,14 @@ class NotebookHost:
     state: the kernel's state.
     mailbox: carries events and work to the kernel's thread.
     guard: tells the interrupt handler what to stop; ``None`` where the drain blocks.
-    pump: redraws from inside of running code, on the kernel's thread.
+    pump: redraws from inside of running code, on the kernel's thread; given true, all that waits.
     """
 
     has_python = True
     has_cells = True
 
     def __init__(
-        self, state: KernelState, mailbox: Mailbox, guard: InterruptGuard | None, pump: Callable[[], None]
+        self, state: KernelState, mailbox: Mailbox, guard: InterruptGuard | None, pump: Callable[[bool], None]
     ) -> None:
         self._state = state
         self._mailbox = mailbox
@@ -90,9 +93,11 @@ class NotebookHost:
         def live(text: str) -> None:
             on_output(text)
             now = time.monotonic()
-            if now - self._pumped >= _PUMP and threading.current_thread() is self._owner:
+            # Output comes as text and line end apart; the line end alone shows nothing.
+            if text.strip() and now - self._pumped >= _PUMP and threading.current_thread() is self._owner:
+                quiet = now - self._pumped >= _QUIET
                 self._pumped = now
-                self._pump()
+                self._pump(quiet)
 
         async def awaited(coroutine: Awaitable[Any]) -> Any:
             task = asyncio.ensure_future(coroutine)
@@ -101,6 +106,8 @@ class NotebookHost:
 
         async def run() -> PythonResult:
             self._state.in_tool = True
+            # The card with the code, before the code may hold the thread.
+            self._pump(True)
             try:
                 with guard.blocking() if guard else nullcontext(), deadline.running():
                     result = await run_python(self._state.shell, code, live, awaited if guard else None)
@@ -163,7 +170,7 @@ class NotebookHost:
         return await self._mailbox.work(lambda: approve(self._state, request, self._guard))  # type: ignore[no-any-return]
 
     def _approve_blocking(self, request: ApprovalRequest) -> Approval:
-        self._pump()
+        self._pump(False)
         return (
             ask_now(self._state, request, None) if can_ask(self._state) else Approval("deny", by="unattended")
         )
@@ -174,7 +181,7 @@ class NotebookHost:
         return await self._mailbox.work(lambda: ask(self._state, questions, self._guard))  # type: ignore[no-any-return]
 
     def _ask_blocking(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
-        self._pump()
+        self._pump(False)
         return put_now(self._state, questions, None) if can_ask(self._state) else None
 
     def show(self, event: TurnEvent) -> None:

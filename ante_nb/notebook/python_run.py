@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 _MISSING = object()
-_SHELL_NAMES = ("_", "__", "___", "_i", "_ii", "_iii", "_exit_code")
+_SHELL_NAMES = ("_", "__", "___", "_i", "_ii", "_iii", "_exit_code", "In", "Out", "_ih", "_oh")
 _SYS_NAMES = ("last_type", "last_value", "last_traceback", "last_exc")
 _EVENTS = ("pre_execute", "post_execute", "pre_run_cell", "post_run_cell")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -173,6 +173,7 @@ async def run_python(
         images=tuple(recorder.images),
         rich=tuple(recorder.rich),
         error=recorder.error,
+        error_class=type(error).__name__ if error is not None else "",
         interrupted=interrupted,
         variables=changed,
         described=recorder.described,

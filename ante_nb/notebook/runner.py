@@ -18,7 +18,6 @@ from ante_nb.messages import TurnEnded, TurnStarted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ante_nb.agent.drive import View
     from ante_nb.agent.execution import Mailbox, TurnHandle
     from ante_nb.agent.runtime import TurnOptions
     from ante_nb.agent.turn import Turn
@@ -111,7 +110,7 @@ def _start(
     state: KernelState,
     mailbox: Mailbox,
     guard: InterruptGuard | None,
-    pump: Callable[[], None],
+    pump: Callable[[bool], None],
     prompt: str,
     options: TurnOptions,
     cell: str | None,
@@ -131,10 +130,13 @@ def _start(
     return handle
 
 
-def _pump(mailbox: Mailbox, view: View) -> Callable[[], None]:
-    """Shows what has come while synchronous code holds the thread. Work keeps its place in the queue."""
+def _pump(mailbox: Mailbox, view: _Quiet) -> Callable[[bool], None]:
+    """Shows what has come while synchronous code holds the thread. Work keeps its place in the queue.
 
-    def pump() -> None:
+    Called with true it shows everything now: the code may hold the thread for long from here on.
+    """
+
+    def pump(now: bool) -> None:
         from ante_nb.agent.drive import show
         from ante_nb.agent.execution import Work
 
@@ -143,7 +145,7 @@ def _pump(mailbox: Mailbox, view: View) -> Callable[[], None]:
                 mailbox.put(item)
             else:
                 show(view, item)
-        view.tick()
+        view.flush() if now else view.tick()
 
     return pump
 

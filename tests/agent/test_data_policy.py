@@ -58,7 +58,17 @@ SCRIPTS = {
     "error": ("Python", {"code": "x = 1\n{}[people[0]]"}),
     "message": ("Python", {"code": "raise ValueError(people[0])"}),
     "shell": ("Bash", {"command": "cat data.csv"}),
+    "last line of a message": ("Python", {"code": "raise ValueError('bad row\\n' + people[0].split()[1])"}),
     "file": ("Read", {"file_path": "data.csv"}),
+    "file without a suffix": ("Read", {"file_path": "data"}),
+    "a copy of a file": ("Read", {"file_path": "data.csv.bak"}),
+    "a link with another name": ("Read", {"file_path": "code.py"}),
+    "lines of a link": ("Grep", {"pattern": "Ann", "path": "code.py", "output_mode": "content"}),
+    "lines of a file without a suffix": (
+        "Grep",
+        {"pattern": "Ann", "path": "data", "output_mode": "content"},
+    ),
+    "keys": ("Python", {"code": "{people[0]: 1}"}),
     "lines": ("Grep", {"pattern": "Ann", "output_mode": "content"}),
     "variables": ("Variables", {"names": ["people"]}),
 }
@@ -68,13 +78,15 @@ SCRIPTS = {
 @pytest.mark.parametrize("policy", ["schema", "stats", "sample"])
 async def test_no_result_carries_values(desk: Desk, name: str, policy: str) -> None:
     desk.host.namespace["people"] = [NAME]
-    (desk.cwd / "data.csv").write_text(f"who\n{NAME}\n")
+    for file in ("data.csv", "data", "data.csv.bak"):
+        (desk.cwd / file).write_text(f"who\n{NAME}\n")
+    (desk.cwd / "code.py").symlink_to("data.csv")
     tool_name, arguments = SCRIPTS[name]
     desk.server.enqueue(call(tool_name, **arguments), Reply(text("ok")))
     turn = await desk.run("go", data_policy=policy, mode="yolo")
     assert turn.status == "completed", turn.error
     told = desk.results()["c1"]
-    assert (NAME in told) is (policy == "sample"), told
+    assert ("Mallory" in told) is (policy == "sample"), told
     if policy != "sample" and name != "variables":
         assert f"Data policy {policy}: values are withheld" in told
 
@@ -137,9 +149,76 @@ async def test_a_closer_variable_keeps_all_code_in(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "tmp = people",
+        "tmp = list(people)",
+        "tmp = {'a': people}",
+        "globals().update(tmp=people)",
+        "other.extend(people)",
+    ],
+)
+async def test_a_closer_variable_keeps_what_is_made_of_it_in(desk: Desk, code: str) -> None:
+    desk.host.namespace.update(people=[NAME], other=["Bob Open"], mine=["Cy Open"])
+    desk.runtime.variable_policies["people"] = "schema"
+    desk.server.enqueue(
+        call("Python", ident="c1", code=code),
+        call("Variables", ident="c2", names=["tmp", "other", "mine"]),
+        Reply(text("ok")),
+    )
+    await desk.run("go", mode="yolo")
+    assert NAME not in desk.results()["c2"] and "Cy Open" in desk.results()["c2"]
+    await desk.run("what is in @tmp and @other?")
+    assert NAME not in desk.said()[-1]
+    desk.runtime.variable_policies.update(tmp="sample", other="sample")
+    await desk.run("and in @tmp and @other?")
+    assert NAME in desk.said()[-1]
+
+
+@pytest.mark.parametrize(
     ("name", "data"),
-    [("a/b/sales.CSV", True), ("x.tar.gz", True), ("notes.txt", True), ("run.ipynb", True), ("model.py", False),
+    [("sales", True), ("sales.csv.bak", True), ("sales.csv~", True), (".csv", True), ("report.html", True),
+     ("setup.cfg", False), (".gitignore", False), ("a/Dockerfile", False), ("a/b/sales.CSV", True), ("x.tar.gz", True), ("notes.txt", True), ("run.ipynb", True), ("model.py", False),
      ("README.md", False), ("package.json", False), ("requirements-dev.txt", False), ("Makefile", False)],
 )  # fmt: skip
 def test_data_files(name: str, data: bool) -> None:
     assert is_data_file(name) is data
+
+
+@pytest.mark.parametrize("policy", ["schema", "sample"])
+async def test_edit_quotes_a_data_file_only_where_the_policy_lets_it(desk: Desk, policy: str) -> None:
+    (desk.cwd / "data.csv").write_text(f"who,n\n{NAME},1\n")
+    (desk.cwd / "code.py").write_text("first = 1\nsecond = 2\n")
+    desk.server.enqueue(
+        call("Read", ident="c1", file_path="data.csv"),
+        call("Edit", ident="c2", file_path="data.csv", old_string="Ann Mallary,1", new_string="x"),
+        call("Edit", ident="c3", file_path="data.csv", old_string="who,n", new_string="who,m"),
+        call("Read", ident="c4", file_path="code.py"),
+        call("Edit", ident="c5", file_path="code.py", old_string="first = 1", new_string="first = 3"),
+        Reply(text("ok")),
+    )
+    turn = await desk.run("go", data_policy=policy, mode="yolo")
+    told = desk.results()
+    for ident in ("c2", "c3"):
+        assert (NAME in told[ident]) is (policy == "sample"), told[ident]
+    assert "Edited data.csv" in told["c3"] and "second = 2" in told["c5"]
+    assert (desk.cwd / "data.csv").read_text() == f"who,m\n{NAME},1\n"
+    sent = [call.data for step in turn.steps for call in step.tool_calls if call.id == "c3"]
+    assert sent == ["sent" if policy == "sample" else ""]
+
+
+@pytest.mark.parametrize("policy", ["stats", "sample"])
+async def test_an_error_of_the_persons_tool_follows_the_policy(desk: Desk, policy: str) -> None:
+    from ante_nb.agent.tools import functions
+
+    @functions.tool(allow=True)
+    def look_up(key: str) -> str:
+        raise LookupError(f"two rows of {NAME}")
+
+    try:
+        desk.server.enqueue(call("look_up", key="x"), Reply(text("ok")))
+        await desk.run("go", data_policy=policy)
+    finally:
+        functions.remove("look_up")
+    told = desk.results()["c1"]
+    assert "look_up failed: LookupError" in told and (NAME in told) is (policy == "sample")

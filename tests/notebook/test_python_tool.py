@@ -60,6 +60,7 @@ def run(ante: Ante, code: str, flags: str = "--allow Python", **options: object)
         ("await nothing", ["NameError"]),
         ("import asyncio\nawait asyncio.sleep(0)\n'slept'", ["'slept'"]),
         ("_ = 5\n__ = 6\nOut[99] = 7\nIn.append('x')\n_", ["5"]),
+        ("In = []\ndel Out\n'gone'", ["gone"]),
         ("import sys\nsys.stdout.write('written')\nsys.last_value = 5", ["written"]),
         ("!echo from the shell", ["from the shell"]),
         ("%%bash\necho in bash", ["in bash"]),
@@ -234,3 +235,19 @@ def test_a_flush_hook_of_the_inline_backend_still_runs_and_no_other(ante: Ante) 
         ante.kernel.run(
             "for hook in (flush_figures, other):\n    get_ipython().events.unregister('post_execute', hook)"
         )
+
+
+def test_the_card_is_live_while_code_holds_the_thread(ante: Ante) -> None:
+    waits = "while not os.path.exists('{}'): time.sleep(0.02)\n"
+    code = f"import os, time\n{waits.format('first')}print('a line')\n{waits.format('second')}"
+    ante.server.enqueue(Reply(tool("Python", {"code": code}, id="c1")), Reply(text("ok")))
+    ante.start("go", "--allow Python")
+    ante.kernel.wait_text("os.path.exists('second')")
+    assert "(running)" in ante.kernel.cells[-1].text
+    # Long enough without output: what comes then is drawn when it comes.
+    time.sleep(1)
+    (ante.cwd / "first").touch()
+    outcome = ante.kernel.wait_for(lambda out: "\n  a line" in out.text, 20)
+    assert "(running)" in outcome.text and not outcome.done, outcome.text
+    (ante.cwd / "second").touch()
+    assert ante.kernel.wait().status == "ok"

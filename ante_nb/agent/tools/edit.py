@@ -11,6 +11,8 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from ante_nb.agent.tools import changes
 from ante_nb.agent.tools.base import DefaultDecision, Footprint, Tool, ToolArguments, ToolOutcome
+from ante_nb.agent.tools.datafile import holds_data
+from ante_nb.describe.policy import allows
 from ante_nb.errors import ToolError
 
 if TYPE_CHECKING:
@@ -62,6 +64,10 @@ class Edit(Tool):
             return changes.unified(args.old_string, args.new_string, where.name)
         return changes.unified(before, after, where.name)
 
+    def shows_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
+        where = changes.target(self.primary(arguments), ctx)
+        return holds_data(where.path) and _may_quote(where, ctx)
+
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         return await asyncio.to_thread(_edit, cast("EditArguments", arguments), ctx)
 
@@ -75,7 +81,8 @@ def _edit(args: EditArguments, ctx: ToolContext) -> ToolOutcome:
         diff = changes.unified("", args.new_string, where.name)
         return changes.outcome(where, f"Created {where.name}.", diff)
     old: TextFile = changes.load(where, ctx.state)
-    after = replaced(old.text, args, where.name)
+    quote = _may_quote(where, ctx)
+    after = replaced(old.text, args, where.name, quote)
     try:
         data = old.encode(after)
     except UnicodeEncodeError as error:
@@ -86,10 +93,20 @@ def _edit(args: EditArguments, ctx: ToolContext) -> ToolOutcome:
         ) from None
     changes.store(where, data, ctx.state)
     diff = changes.unified(old.text, after, where.name)
-    return changes.outcome(where, f"Edited {where.name}:\n{diff}", diff)
+    told = (
+        f":\n{diff}"
+        if quote
+        else f". The data policy is {ctx.state.policies.closest}: no lines of it are shown."
+    )
+    return changes.outcome(where, f"Edited {where.name}{told}", diff)
 
 
-def replaced(text: str, args: EditArguments, name: str) -> str:
+def _may_quote(where: changes.Target, ctx: ToolContext) -> bool:
+    """Whether the data policy lets the model see lines of the file that it has not written itself."""
+    return allows(ctx.state.policies.closest, "sample") or not holds_data(where.path)
+
+
+def replaced(text: str, args: EditArguments, name: str, quote: bool = True) -> str:
     """``text`` with the replacement made, every other byte as it was.
 
     The model writes ``\\n``; it matches whatever line ending stands there.
@@ -105,7 +122,7 @@ def replaced(text: str, args: EditArguments, name: str) -> str:
     pattern = re.compile(r"(?:\r\n|\r|\n)".join(pieces))
     found = list(pattern.finditer(text))
     if not found:
-        raise ToolError(f"old_string is not in {name}.", _near(text, args.old_string))
+        raise ToolError(f"old_string is not in {name}.", _near(text, args.old_string) if quote else None)
     if len(found) > 1 and not args.replace_all:
         lines = ", ".join(str(_line(text, match.start())) for match in found[:5])
         more = ", ..." if len(found) > 5 else ""

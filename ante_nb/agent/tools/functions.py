@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, create_mod
 
 from ante_nb.agent.tools.base import DefaultDecision, Footprint, Tool, ToolOutcome
 from ante_nb.errors import ConfigError, ToolError
+from ante_nb.log import logger
 from ante_nb.messages import Image, Text
 
 if TYPE_CHECKING:
@@ -78,7 +79,15 @@ class FunctionTool(Tool):
         from ante_nb.describe import describe
 
         given = _given(arguments)
-        result = await ctx.host.call(lambda: self.function(**given))
+        try:
+            result = await ctx.host.call(lambda: self.function(**given))
+        except Exception as error:
+            # A result and no raise: what the message quotes is the data policy's affair, like any value.
+            logger.info("the tool %s raised %s", self.name, type(error).__name__)
+            kind = type(error).__name__
+            words = str(error) if isinstance(error, ToolError) else f"{self.name} failed: {kind}: {error}"
+            closed = f"{self.name} failed: {kind}"
+            return ToolOutcome((Text(words),), is_error=True, described={"schema": closed, "stats": closed})
         parts = tuple(_parts(result))
         told = {policy: str(describe(result, policy)) for policy in ("schema", "stats")}
         return ToolOutcome(parts or (Text("(no result)"),), described=told)

@@ -33,6 +33,8 @@ _KEPT_BYTES = 4 << 20
 _SECONDS = 60.0
 _CHILD = "import sys; sys.path += sys.argv[1:]; from ante_nb.agent.tools.searcher import main; main()"
 _LINE = re.compile(r"(\d+)([:-])", re.ASCII)
+_HIT = re.compile(r"(.+?)[:-]\d+[:-]", re.ASCII)
+"""A line of the report: the file it is from, and its number."""
 
 
 class GrepArguments(ToolArguments):
@@ -89,13 +91,13 @@ class Grep(Tool):
         return Footprint(reads=frozenset({FILES}))
 
     def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
-        from ante_nb.agent.tools.datafile import names_data_file
+        from ante_nb.agent.tools.datafile import holds_data
 
-        args = cast("GrepArguments", arguments)
-        if args.output_mode != "content":
+        if cast("GrepArguments", arguments).output_mode != "content":
             return False
-        text = "\n".join(part.text for part in outcome.content if isinstance(part, Text))
-        return names_data_file(f"{args.path}\n{text}")
+        lines = "\n".join(part.text for part in outcome.content if isinstance(part, Text)).splitlines()
+        names = {found[1] for line in lines if (found := _HIT.match(line))}
+        return any(holds_data(resolve(name, Path(ctx.host.cwd))) for name in names)
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         args = cast("GrepArguments", arguments)

@@ -56,7 +56,10 @@ class Python(Tool):
         if not ctx.host.has_python:
             raise ToolError("There is no Python namespace here.", "Run a script with Bash instead.")
         limit = cast("PythonArguments", arguments).timeout
+        policies = ctx.state.policies
+        policies.derive(_NAME.findall(code))
         result = await ctx.host.run_python(code, ctx.emit, limit / 1000 if limit else None)
+        policies.derive((), result.variables)
         return ToolOutcome(
             (Text(_report(result)), *result.images),
             is_error=bool(result.error) or result.interrupted,
@@ -103,19 +106,20 @@ def _outline(result: PythonResult, policy: str) -> str:
         f"displayed: {displays} object{'s' * (displays != 1)}" if displays else "",
         f"value: {described}" if described else "",
         f"{len(result.images)} image{'s' * (len(result.images) != 1)}" if result.images else "",
-        f"error: {_error_class(result.error)}" if result.error else "",
+        f"error: {_error_words(result)}" if result.error else "",
         "[interrupted by the person]" if result.interrupted else "",
     ]
     return "\n".join(part for part in parts if part) or "(no output)"
 
 
-_LAST_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?::|\s*$)")
+_NAME = re.compile(r"[^\W\d]\w*")
 _CODE_LINE = re.compile(r"(?:^-+> ?(\d+) |<ante>\", line (\d+)|Cell In\[\d+\], line (\d+))", re.MULTILINE)
 
 
-def _error_class(trace: str) -> str:
+def _error_words(result: PythonResult) -> str:
     """The class of the error and the line of the code; its message may quote values."""
-    lines = [line for line in trace.strip().splitlines() if line.strip()]
-    kind = next((found[1] for line in reversed(lines) if (found := _LAST_LINE.match(line))), "an error")
-    place = next((number for found in _CODE_LINE.finditer(trace) for number in found.groups() if number), "")
-    return f"{kind}{f' at line {place}' if place else ''}"
+    lines = (
+        number for found in _CODE_LINE.finditer(result.error or "") for number in found.groups() if number
+    )
+    place = next(lines, "")
+    return f"{result.error_class or 'an error'}{f' at line {place}' if place else ''}"

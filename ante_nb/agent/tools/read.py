@@ -56,10 +56,10 @@ class Read(Tool):
         return Footprint(reads=changes.names(self.primary(arguments), ctx))
 
     def carries_data(self, arguments: BaseModel, outcome: ToolOutcome, ctx: ToolContext) -> bool:
-        from ante_nb.agent.tools.datafile import is_data_file
+        from ante_nb.agent.tools.datafile import holds_data
 
         images = any(isinstance(part, Image) for part in outcome.content)
-        return images or is_data_file(cast("ReadArguments", arguments).file_path)
+        return images or holds_data(resolve(self.primary(arguments), ctx.host.cwd))
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
         return await asyncio.to_thread(_read, cast("ReadArguments", arguments), ctx)

@@ -26,6 +26,8 @@ TOTAL_CAP = 256 * 1024 * 1024
 """Bytes that are copied for one turn."""
 MAX_CONTAINERS = 50_000
 """Lists, dicts and sets that are followed."""
+MAX_CELLS = 20_000
+"""Cells of a frame or array that are looked at for lists, dicts and sets in them."""
 
 _LISTS = (list, deque, bytearray)
 _DICTS = (dict, defaultdict, Counter, OrderedDict)
@@ -155,14 +157,29 @@ class _ArrayCopy(Copy):
 
 
 class _PandasCopy(Copy):
-    """A frame or series. From pandas 3 on the copy shares its memory until one of the two is written to."""
+    """A frame or series. From pandas 3 on the copy shares its memory until one of the two is written to.
+
+    The labels may be shared even so: their names are kept beside.
+    """
 
     def __init__(self, target: Any) -> None:
         super().__init__(target)
         self._items = target.copy(deep=not copy_on_write())
+        self._names = _axis_names(target)
+        self._attrs = dict(target.attrs)
+        self._unique = target.flags.allows_duplicate_labels
 
     def changed(self) -> bool:
         new, old = self.target, self._items
+        # None of this counts where pandas compares values.
+        if (
+            _axis_names(new) != self._names
+            or any(mine.dtype != theirs.dtype for mine, theirs in zip(new.axes, old.axes, strict=True))
+            or new.flags.allows_duplicate_labels != self._unique
+            or list(new.attrs) != list(self._attrs)
+            or not all(map(operator.is_, new.attrs.values(), self._attrs.values()))
+        ):
+            return True
         if not (new.index.is_(old.index) or new.index.equals(old.index)):
             return True
         names = "columns" if new.ndim == 2 else "name"
@@ -184,9 +201,27 @@ class _PandasCopy(Copy):
         self.target._update_inplace(self._items.copy(deep=not copy_on_write()))
         if self.target.ndim == 1:
             self.target.name = self._items.name
+        self._finish(self.target)
 
     def copy(self) -> Any:
-        return self._items.copy()
+        return self._finish(self._items.copy())
+
+    def _finish(self, made: Any) -> Any:
+        # A new index each: the old one may serve another frame too.
+        for number, names in enumerate(self._names):
+            axis = made.axes[number].set_names(names)
+            if number == 0:
+                made.index = axis
+            else:
+                made.columns = axis
+        made.attrs.clear()
+        made.attrs.update(self._attrs)
+        made.flags.allows_duplicate_labels = self._unique
+        return made
+
+
+def _axis_names(value: Any) -> list[list[Any]]:
+    return [list(axis.names) for axis in value.axes]
 
 
 def _shared(new: Any, old: Any) -> bool:
@@ -289,6 +324,29 @@ class Copies:
             self.roots[id(item)] = [name]
             if kind in _CONTAINERS:
                 stack.extend(_inner(item))
+                continue
+            cells = _object_cells(item)
+            if len(cells) > MAX_CELLS:
+                if any(_mutable(cell) for cell in cells[:100]):
+                    self.opaque.setdefault(name, f"{len(cells):,} cells that may hold lists")
+                continue
+            stack.extend(filter(_mutable, cells))
+
+
+def _object_cells(item: Any) -> Any:
+    """The cells of an array or frame that hold objects, as a flat sequence; made without copying objects."""
+    numpy = sys.modules["numpy"]
+    if is_array(item):
+        return item.reshape(-1) if item.dtype == object else ()
+    if item.ndim == 1:
+        return item.to_numpy() if item.dtype == object else ()
+    columns = [item.iloc[:, at].to_numpy() for at, kind in enumerate(item.dtypes) if str(kind) == "object"]
+    return numpy.concatenate(columns) if columns else ()
+
+
+def _mutable(item: Any) -> bool:
+    """Whether it can be changed in place, and is of a kind that is copied."""
+    return type(item) in _CONTAINERS or is_array(item) or is_pandas(item)
 
 
 def _inner(container: Any) -> list[Any]:
@@ -300,9 +358,7 @@ def _inner(container: Any) -> list[Any]:
     if kinds <= ATOMS:
         return []
     return [
-        item
-        for item in (container.values() if isinstance(container, dict) else container)
-        if type(item) in _CONTAINERS or is_array(item) or is_pandas(item)
+        item for item in (container.values() if isinstance(container, dict) else container) if _mutable(item)
     ]
 
 

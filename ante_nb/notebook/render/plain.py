@@ -82,6 +82,9 @@ class PlainRenderer:
     def tick(self) -> None:
         """Nothing waits here: text is written as it comes."""
 
+    def flush(self) -> None:
+        """Nothing waits here."""
+
     def next_tick(self) -> float | None:
         return None
 

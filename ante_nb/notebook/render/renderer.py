@@ -127,6 +127,11 @@ class TurnRenderer:
             self._draw(segments.tick(now))
         self._views.tick(now)
 
+    def flush(self) -> None:
+        """Publish the cards that wait for their next update."""
+        if not self._closed:
+            self._views.flush(self._clock())
+
     def next_tick(self) -> float | None:
         """When :meth:`tick` has something to do, on the renderer's clock; ``None`` if nothing waits."""
         times = [due for s in self._step.texts.values() if (due := s.next_tick()) is not None]

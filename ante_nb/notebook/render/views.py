@@ -75,6 +75,12 @@ class Views:
             if view.due is not None and view.due <= now and self._pace.affordable(now) <= now:
                 self.publish(view, now)
 
+    def flush(self, now: float) -> None:
+        """Publish what waits, due or not: nothing may come by for long."""
+        for view in self._views:
+            if view.due is not None:
+                self.publish(view, now)
+
     def next_tick(self, now: float) -> float | None:
         times = [view.due for view in self._views if view.due is not None]
         return max(min(times), self._pace.affordable(now)) if times else None

@@ -59,6 +59,13 @@ IN_PLACE: dict[str, tuple[Callable[[], Any], str]] = {
     "frame index": (frame, "v.index = [5, 6, 7]"),
     "series": (lambda: pd.Series([1, 2, 3], name="s"), "v.iloc[0] = 7"),
     "series name": (lambda: pd.Series([1, 2, 3], name="s"), "v.name = 't'"),
+    "frame index name": (frame, "v.index.name = 'when'"),
+    "frame column names": (frame, "v.columns.name = 'what'"),
+    "frame index type": (frame, "v.index = v.index.astype(float)"),
+    "frame attributes": (frame, "v.attrs['unit'] = 'kg'"),
+    "frame of lists": (lambda: pd.DataFrame({"a": [[1], [2]]}), "v.loc[0, 'a'].append(3)"),
+    "series index name": (lambda: pd.Series([1, 2]), "v.index.name = 'when'"),
+    "array of lists": (lambda: np.array([[1], None, {"a": 1}], dtype=object), "v[0].append(2); v[2].clear()"),
     "frame in dict": (lambda: {"df": frame()}, "v['df']['new'] = 1"),
 }
 
@@ -71,7 +78,8 @@ def told(value: Any) -> str:
         return f"{type(value).__name__} {[told(item) for item in value]}"
     if isinstance(value, pd.DataFrame | pd.Series):
         names = list(value.columns) if value.ndim == 2 else [value.name]
-        return f"{names} {list(value.index)} {value.to_dict()}"
+        labels = [(axis.dtype, list(axis.names)) for axis in value.axes]
+        return f"{names} {list(value.index)} {value.to_dict()} {labels} {value.attrs}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {value.tolist()}"
     return repr(value)
