@@ -38,8 +38,8 @@ def run(ante: Ante, code: str, **arguments: Any) -> tuple[str, Outcome]:
 )
 def test_code_that_takes_too_long_is_ended_and_the_turn_goes_on(ante: Ante, code: str) -> None:
     started = time.monotonic()
-    told, _ = run(ante, code, timeout=300)
-    assert "TimeoutError: the code was ended after 0.3 s" in told
+    told, _ = run(ante, code, timeout=1)
+    assert "TimeoutError: the code was ended after 1 s" in told
     assert "interrupted" not in told and time.monotonic() - started < 30
     assert ante.kernel.value("before") == 1
     assert run(ante, "before + 1", timeout=60_000)[0].count("2")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import PythonResult, ToolContext
 
 
+LEAST_MS = 1_000
 MOST_MS = 3_600_000
 
 
@@ -58,7 +59,9 @@ class Python(Tool):
         limit = cast("PythonArguments", arguments).timeout
         policies = ctx.state.policies
         policies.derive(_NAME.findall(code))
-        result = await ctx.host.run_python(code, ctx.emit, limit / 1000 if limit else None)
+        # Small models fill in every argument that there is, and mean seconds.
+        seconds = max(limit, LEAST_MS) / 1000 if limit else None
+        result = await ctx.host.run_python(code, ctx.emit, seconds)
         policies.derive((), result.variables)
         return ToolOutcome(
             (Text(_report(result)), *result.images),
