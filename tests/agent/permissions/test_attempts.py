@@ -76,7 +76,16 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     cwd = tmp_path / "work"
     (cwd / "src").mkdir(parents=True)
     (cwd / "secrets").mkdir()
-    for name in (".env", "secrets/key.txt", "src/a.py", "precious", "README.md", "x", "packed.gz", "plot.npy"):
+    for name in (
+        ".env",
+        "secrets/key.txt",
+        "src/a.py",
+        "precious",
+        "README.md",
+        "x",
+        "packed.gz",
+        "plot.npy",
+    ):
         (cwd / name).write_text("KEY=1\n")
     (cwd / "link").symlink_to(".env")
     (cwd / "hidden").symlink_to("secrets")
