@@ -88,7 +88,8 @@ llama-cpp-python: $(STAMPS)/dev
 	@nice $(PIP) install -e '.[llama-cpp-python]'
 
 prove: $(STAMPS)/dev
-	@ANTE_PROVE=1 $(PYTEST) --timeout=3600 tests/kernel tests/providers/auth $(ARGS)
+	@ANTE_PROVE=1 $(PYTEST) --timeout=7200 tests/kernel tests/providers/auth tests/providers/test_websocket_faults.py \
+	  tests/agent/permissions/test_ordinary.py $(ARGS)
 	@$(BIN)/python benchmarks/run.py --write --proofs
 
 bench: $(STAMPS)/dev
