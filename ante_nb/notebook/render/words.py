@@ -43,8 +43,12 @@ def headline(call: ToolCall, limit: int = 120) -> str:
             line = " ".join(value.split())
             break
     else:
-        line = call.invalid or (json.dumps(call.arguments, ensure_ascii=False) if call.arguments else "")
-        line = " ".join(line.split())
+        names = call.arguments.get("names")
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            line = " ".join(" ".join(names).split())
+        else:
+            line = call.invalid or (json.dumps(call.arguments, ensure_ascii=False) if call.arguments else "")
+            line = " ".join(line.split())
     line = redact(line)
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 

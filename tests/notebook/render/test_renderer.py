@@ -332,3 +332,12 @@ def test_a_call_that_waits_for_the_person_is_drawn_whole_before_the_question() -
     assert "rm -r build" in stage.html() and "waits for your word" in stage.html()
     stage.events(m.ToolStarted(bash), m.ToolEnded(bash, m.ToolResult("c1", (m.Text("gone"),))))
     assert "waits for your word" not in stage.html()
+
+
+def test_the_headline_of_a_list_of_names() -> None:
+    from ante_nb.messages import ToolCall
+    from ante_nb.notebook.render.words import headline
+
+    assert headline(ToolCall("c", "Variables", {"names": ["df", "model_*"]})) == "df model_*"
+    assert headline(ToolCall("c", "Variables", {"names": []})) == '{"names": []}'
+    assert headline(ToolCall("c", "Variables", {"names": [1]})) == '{"names": [1]}'
