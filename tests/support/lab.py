@@ -93,6 +93,11 @@ class Lab:
         """What else a page may load: beginnings of addresses of other servers of the test."""
         if extension:
             shutil.copytree(ROOT / "labextension", home / "data" / "labextensions" / "ante-nb")
+        else:
+            # An installed package brings its extension along.
+            off = home / "config" / "labconfig" / "page_config.json"
+            off.parent.mkdir(parents=True)
+            off.write_text(json.dumps({"disabledExtensions": {"ante-nb": True}}))
         self._env = {
             **os.environ,
             "HOME": str(home),
