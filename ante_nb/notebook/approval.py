@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ante_nb.agent.headless import ask_by_input
 from ante_nb.agent.host import Approval, ApprovalRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ante_nb.agent.host import ApprovalPresenter
     from ante_nb.notebook.interrupt import InterruptGuard
     from ante_nb.notebook.state import KernelState
+
+T = TypeVar("T")
 
 READY_TIMEOUT = 1.5
 """Seconds in which a presenter must know that its front end answers."""
@@ -60,6 +64,18 @@ def can_ask(state: KernelState) -> bool:
 
 def ask_now(state: KernelState, request: ApprovalRequest, guard: InterruptGuard | None) -> Approval:
     """Ask by ``input()``, blocking this thread."""
+    return by_input(lambda read, write: ask_by_input(request, read, write), guard) or Approval(
+        "deny", by="unattended"
+    )
+
+
+def by_input(
+    dialogue: Callable[[Callable[[str], str], Callable[[str], None]], T], guard: InterruptGuard | None
+) -> T | None:
+    """Hold a dialogue by ``input()``, blocking this thread; ``None`` where the front end has no prompt.
+
+    An interrupt is the dialogue's to answer; without a ``guard`` it is raised once that has ended.
+    """
     from contextlib import nullcontext
 
     from IPython.core.error import StdinNotImplementedError
@@ -81,9 +97,9 @@ def ask_now(state: KernelState, request: ApprovalRequest, guard: InterruptGuard 
             raise
 
     try:
-        answer = ask_by_input(request, read, write)
+        answer = dialogue(read, write)
     except StdinNotImplementedError:
-        return Approval("deny", by="unattended")
+        return None
     if interrupted and guard is None:
         raise KeyboardInterrupt
     return answer

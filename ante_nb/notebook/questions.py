@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ante_nb.agent.questions import ask_questions
-from ante_nb.notebook.approval import READY_TIMEOUT, can_ask
+from ante_nb.notebook.approval import READY_TIMEOUT, by_input, can_ask
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Question
@@ -34,25 +33,4 @@ def put_now(
     state: KernelState, questions: tuple[Question, ...], guard: InterruptGuard | None
 ) -> list[list[str]] | None:
     """Ask by ``input()``, blocking this thread."""
-    from IPython.core.error import StdinNotImplementedError
-
-    from ante_nb.notebook.render.allowlist import visible
-
-    interrupted = False
-
-    def read(prompt: str) -> str:
-        nonlocal interrupted
-        try:
-            with guard.blocking() if guard else nullcontext():
-                return input(prompt)
-        except KeyboardInterrupt:
-            interrupted = True
-            raise
-
-    try:
-        answers = ask_questions(questions, read, lambda text: print(visible(text), flush=True))
-    except StdinNotImplementedError:
-        return None
-    if interrupted and guard is None:
-        raise KeyboardInterrupt
-    return answers
+    return by_input(lambda read, write: ask_questions(questions, read, write), guard)

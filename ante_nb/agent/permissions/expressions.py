@@ -6,6 +6,7 @@ import ast
 import re
 import string
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class Refused(Exception):
     """What the code does is not known, for this reason."""
 
 
-class Expressions:
+class Expressions(ABC):
     """Follows expressions. A kind is ``data``, ``unknown``, ``local``, ``mod:NAME`` or ``fn:NAME``."""
 
     def __init__(self, bindings: Mapping[str, str]) -> None:
@@ -280,13 +281,13 @@ class Expressions:
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         return self.every(parts, inner)
 
+    @abstractmethod
     def callee(self, node: ast.expr, env: dict[str, str]) -> str:
         """The kind of what is called."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self, node: ast.Call, env: dict[str, str]) -> str:
         """The kind of what a call gives; it is known what the call does."""
-        raise NotImplementedError
 
 
 def named(whole: str) -> str:
