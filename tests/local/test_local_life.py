@@ -335,7 +335,7 @@ async def main():
     first = await shared.acquire(None, settings=chosen)
     second = await shared.acquire(None, settings=chosen)
     with second.busy():
-        print(json.dumps([first.pid == second.pid, second.reused, str(first.state)]))
+        print(json.dumps([first.pid == second.pid, second.reused, str(first.state)]), flush=True)
     print(await shared.stop_all(home), first.alive())
 asyncio.run(main())
 """
@@ -503,7 +503,7 @@ async def test_a_server_that_does_not_end_is_killed(place: Place) -> None:
 async def test_it_ends_with_the_last_kernel(place: Place) -> None:
     """Long before it would end for being idle, but not while a kernel lives."""
     other = await client(place)
-    await until(lambda: [row.status for row in running_servers(place.home)] == ["ready"])
+    assert other.stdout is not None and await other.stdout.readline(), await other.communicate()
     server = await place.acquire(sleep_idle=1.0)  # the first one's options count: 60 s
     assert server.reused
     await shared.stop_all(place.home)
