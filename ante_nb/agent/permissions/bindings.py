@@ -14,6 +14,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.permissions.columns import column_names
 from ante_nb.agent.permissions.datanames import OPTIONAL
 from ante_nb.agent.permissions.programs import names
 
@@ -56,8 +57,10 @@ async def bindings_of(code: str, host: Host) -> dict[str, str] | None:
 
 
 def kinds(wanted: Iterable[str], space: Mapping[str, Any]) -> dict[str, str]:
-    """The kind of each of those names that ``space`` has."""
-    return {name: kind(space[name]) for name in wanted if name in space}
+    """The kind of each of those names that ``space`` has, and ``.NAME`` for the columns of its frames."""
+    found = {name: kind(space[name]) for name in wanted if name in space}
+    frames = [space[name] for name, it in found.items() if it == DATA]
+    return {**{f".{name}": DATA for name in column_names(frames)}, **found}
 
 
 def kind(value: Any) -> str:
