@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import matplotlib.artist  # noqa: F401
+import matplotlib.figure  # noqa: F401
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +58,12 @@ def test_the_rest_is_not_known(code: str) -> None:
 
 def test_a_column_of_no_bound_frame() -> None:
     assert judged("[1].region", df=[1]) is not None
+
+
+def test_a_library_that_is_loaded_first() -> None:
+    """Its classes may have a method of that name."""
+    assert ".region" in kinds({"df"}, {"df": FRAME}, ["pandas", "numpy"])
+    assert ".region" not in kinds({"df"}, {"df": FRAME}, ["matplotlib.nothing"])
 
 
 def test_what_is_no_frame_has_no_columns() -> None:
