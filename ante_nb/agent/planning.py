@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message
     from ante_nb.providers.spec import Choice
@@ -48,7 +49,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     choice = await asyncio.to_thread(runtime.choose, options, settings)
     mode, mode_source = runtime.mode(options, settings)
     policies, policy_source = runtime.policies(options, settings)
-    everything = {**builtin_tools(host), **REGISTERED}
+    served, mcp_news = await _served(runtime, settings, host)
+    everything = {**builtin_tools(host), **REGISTERED, **served}
     wanted = options.tools if options.tools is not None else runtime.choices.tools
     if wanted is None and settings.values.tools is not None:
         try:
@@ -129,13 +131,23 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         opening=(*lead, Message.user(words, *pasted, *parts)),
         status=status,
         attachments=tuple(names),
-        notices=_news(runtime, choice, settings, permissions),
+        notices=(*_news(runtime, choice, settings, permissions), *mcp_news),
         max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
         tool_choice=tool_choice,
         answer=answer,
         always=runtime.allow_always,
         granted=runtime.keep_grant,
     )
+
+
+async def _served(
+    runtime: Runtime, settings: Settings, host: Host
+) -> tuple[dict[str, Tool], tuple[str, ...]]:
+    """The tools of MCP servers, and what there is to tell of them."""
+    configured = settings.values.mcp_servers
+    if not configured and runtime.mcp is None:
+        return {}, ()
+    return await runtime.mcp_servers().tools(configured, host.cwd)
 
 
 def _has(history: list[Message], text: str) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.host import Host
+    from ante_nb.agent.mcp.servers import McpServers
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
@@ -90,6 +91,8 @@ class Runtime:
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
+    mcp: McpServers | None = None
+    """The MCP servers, once there are any."""
     _undo: UndoLog | None = None
     _keys: KeyRing | None = None
     _sign_ins: StoredSignIns | None = None
@@ -128,6 +131,16 @@ class Runtime:
 
             self._undo = UndoLog()
         return self._undo
+
+    def mcp_servers(self) -> McpServers:
+        """The MCP servers of this kernel; none is started by asking for them."""
+        if self.mcp is None:
+            from ante_nb.agent.loop_thread import on_exit
+            from ante_nb.agent.mcp.servers import McpServers
+
+            self.mcp = McpServers()
+            on_exit(self.mcp.aclose)
+        return self.mcp
 
     def settings(self) -> Settings:
         """The settings as they are on disk now."""

@@ -145,6 +145,11 @@ COMMANDS: tuple[Command, ...] = (
         "leaves it, get REPO[:FILE]|URL downloads, rm MODEL deletes, log [MODEL] shows the engine's log; "
         "--scan looks for servers on ports 8080-8179",
     ),
+    Command(
+        "mcp",
+        "[restart|stop] [NAME]",
+        "the MCP servers of settings.json and their tools; starts them, as the first prompt does",
+    ),
     Command("doctor", "", "what is found, what is missing, what to type"),
     Command("help", "", "this help"),
 )

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments, auth_commands, keys, login, provider_commands, undo_commands
+from ante_nb.notebook import (
+    arguments,
+    auth_commands,
+    keys,
+    login,
+    mcp_commands,
+    provider_commands,
+    undo_commands,
+)
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
@@ -341,6 +349,7 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "redo": undo_commands.redo,
     "fix": _fix,
     "local": _local,
+    "mcp": mcp_commands.mcp,
     "doctor": _doctor,
     "help": _help,
 }

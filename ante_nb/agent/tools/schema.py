@@ -26,15 +26,25 @@ def parameters_of(model: type[BaseModel]) -> dict[str, Any]:
     return out
 
 
+def portable(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema from elsewhere in the same subset; one that refers to itself is open at that place."""
+    given = dict(schema)
+    definitions: dict[str, Any] = {**given.pop("definitions", {}), **given.pop("$defs", {})}
+    given.pop("$schema", None)
+    out = _inline(given, definitions)
+    return {**out, "type": "object", "properties": out.get("properties") or {}}
+
+
 def _inline(node: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(node, list):
         return [_inline(item, definitions) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
-        target = definitions[node["$ref"].rsplit("/", 1)[-1]]
-        merged = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-        return _inline(merged, definitions)
+        name = str(node["$ref"]).rsplit("/", 1)[-1]
+        merged = {**definitions.get(name, {}), **{key: value for key, value in node.items() if key != "$ref"}}
+        # Within itself a definition is not known: what refers to itself would have no end.
+        return _inline(merged, {key: value for key, value in definitions.items() if key != name})
     out: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":
