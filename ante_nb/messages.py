@@ -352,6 +352,13 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """What the person said while the turn ran enters the conversation, before the next step."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalAsked:
     """The person is asked whether a tool call may run."""
 
@@ -400,6 +407,7 @@ TurnEvent: TypeAlias = (
     | TurnStarted
     | StepStarted
     | StepEnded
+    | Steered
     | ApprovalAsked
     | ToolStarted
     | ToolOutput

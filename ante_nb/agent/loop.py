@@ -8,45 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.calls import CallRunner
+from ante_nb.agent.model_call import ModelCall
 from ante_nb.agent.pricing import cost_of
 from ante_nb.agent.session import Node, settled
 from ante_nb.agent.turn import Step, Turn
-from ante_nb.errors import AnteError, ConfigError, ContentFilterError, ProviderError, TurnError
+from ante_nb.errors import AnteError, ConfigError, ContentFilterError, TurnError
 from ante_nb.ids import new_id
 from ante_nb.log import logger
-from ante_nb.messages import (
-    Done,
-    Message,
-    Notice,
-    Retract,
-    StepEnded,
-    StepStarted,
-    Text,
-    TextDelta,
-    TextEnd,
-    ThinkingEnd,
-    TurnEnded,
-    TurnStarted,
-    UsageUpdate,
-)
+from ante_nb.messages import Message, Notice, Steered, StepEnded, StepStarted, Text, TurnEnded, TurnStarted
 from ante_nb.providers.spec import Request
 from ante_nb.providers.transports.ledger import Ledger, recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
+    from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Host
+    from ante_nb.agent.model_call import ModelCaller
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.session import Session
+    from ante_nb.agent.steering import Steering
     from ante_nb.agent.structured import AnswerTool
     from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.undo.recorder import Recorder
-    from ante_nb.messages import Part, StreamEvent, Usage
+    from ante_nb.messages import Part, Usage
     from ante_nb.providers.spec import Choice
 
 MAX_CONTINUATIONS = 3
@@ -59,12 +48,6 @@ _REMINDER = "Call the tool `Answer` now with your final answer; text alone is no
 _CONTINUE = (
     "Your answer was cut off at the output limit. Continue exactly where it stopped, without repeating."
 )
-
-
-class ModelCaller(Protocol):
-    """What the loop needs of a provider."""
-
-    def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]: ...
 
 
 @dataclass(slots=True)
@@ -101,6 +84,8 @@ class TurnLoop:
         provider: makes the model calls.
         turn: the public result, filled as the turn goes.
         recorder: keeps what tools change, for undo.
+        steering: what the person says while the turn runs.
+        gauge: learns from every answer how much of the context the conversation takes.
     """
 
     def __init__(
@@ -111,8 +96,13 @@ class TurnLoop:
         provider: Callable[[], ModelCaller],
         turn: Turn,
         recorder: Recorder | None = None,
+        *,
+        steering: Steering | None = None,
+        gauge: Gauge | None = None,
     ) -> None:
         self._recorder = recorder
+        self._steering = steering
+        self._gauge = gauge
         self._session = session
         self._plan = plan
         self._host = host
@@ -120,11 +110,13 @@ class TurnLoop:
         self._turn = turn
         self._messages: list[Message] = [*plan.history, *plan.opening]
         self._start = len(plan.history)
-        self._open_text: dict[int, list[str]] = {}
-        self._open_parts: dict[int, Part] = {}
-        self._in_stream = False
+        self._call = ModelCall(plan.choice, host.show)
         self._continuations = 0
-        self._usage_seen: Usage | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation as it is sent, up to now; a copy, for any thread."""
+        return list(self._messages)
 
     async def run(self) -> None:
         """Run the turn; returns normally whatever happens, with ``turn`` complete."""
@@ -192,7 +184,12 @@ class TurnLoop:
         # A tool that was asked for by name is forced once; then the model is free to answer.
         forced = plan.tool_choice
         reminders = 0
+        # A call that goes on with an answer must follow it at once.
+        resumes = False
         for number in range(1, plan.max_steps + 1):
+            if not resumes:
+                await self._steer()
+            resumes = False
             request = Request(
                 messages=tuple(self._messages),
                 system=plan.system,
@@ -215,17 +212,22 @@ class TurnLoop:
                         self._add(Message("tool", tuple(done)))
                 if plan.answer is not None and plan.answer.answered:
                     turn.value = plan.answer.value
-                    turn.status = "completed"
-                    return
+                    if self._may_end():
+                        turn.status = "completed"
+                        return
                 continue
             if step.stop_reason == "pause":
+                resumes = True
                 continue
             if self._cut_off(step):
+                resumes = True
                 self._continuations += 1
                 self._add(Message.user(_CONTINUE))
                 continue
             self._check_end(step)
-            if plan.answer is not None:
+            if not self._may_end():
+                continue
+            if plan.answer is not None and not plan.answer.answered:
                 if reminders == MAX_REMINDERS:
                     raise AnteError(
                         f"{turn.provider}/{turn.model} gave no answer that fits the schema",
@@ -243,46 +245,39 @@ class TurnLoop:
             "Nothing is lost: a further prompt goes on from here, --max-steps N allows more.",
         )
 
+    async def _steer(self) -> None:
+        """Let what the person has said meanwhile into the conversation."""
+        for text in self._steering.take() if self._steering is not None else ():
+            self._add(Message.user(text, *await self._attached(text)), steered=True)
+            self._host.show(Steered(text))
+
+    async def _attached(self, text: str) -> list[Part]:
+        from ante_nb.agent.attachments import attach
+
+        parts, _ = await attach(text, self._host, self._session.tool_state.policies)
+        self._turn.attached |= {part.text for part in parts if isinstance(part, Text)}
+        return parts
+
+    def _may_end(self) -> bool:
+        """Whether nobody has said anything that the model has not seen; from then on nobody can."""
+        return self._steering is None or self._steering.end_if_idle()
+
     async def _step(self, provider: ModelCaller, request: Request, number: int) -> Step:
         turn = self._turn
         self._host.show(StepStarted(request.step_id, number))
-        self._open_text.clear()
-        self._open_parts.clear()
-        self._usage_seen = None
-        self._in_stream = True
-        done: Done | None = None
-        show = self._host.show
         try:
-            async with aclosing(provider.stream(request)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        self._open_text.setdefault(event.index, []).append(event.text)
-                    elif isinstance(event, TextEnd | ThinkingEnd):
-                        self._open_parts[event.index] = event.part
-                    elif isinstance(event, Retract):
-                        self._open_text.clear()
-                        self._open_parts.clear()
-                    elif isinstance(event, UsageUpdate):
-                        self._usage_seen = event.usage
-                    elif isinstance(event, Done):
-                        done = event
-                        break
-                    show(event)
-        except ProviderError as error:
-            if error.partial is None:
-                error.partial = self._partial()
-            raise
+            done = await self._call.run(provider, request)
         finally:  # a step that failed or was interrupted has used one too
             turn.transport = getattr(provider, "transport", "http_sse") or turn.transport
-        assert done is not None, "a provider's stream ends with Done or raises"
-        self._in_stream = False
         turn.model = done.message.model or turn.model
         step = Step(request.step_id, done.message, usage=done.usage, stop_reason=done.stop_reason)
         turn.steps.append(step)
         turn.stop_reason = done.stop_reason
         self._count(step.usage)
+        if self._gauge is not None:
+            self._gauge.measured(request.messages, step.usage)
         self._add(done.message, usage=done.usage, stop_reason=done.stop_reason, step=step.id)
-        show(StepEnded(step.id, done.usage, done.stop_reason))
+        self._host.show(StepEnded(step.id, done.usage, done.stop_reason))
         return step
 
     def _count(self, usage: Usage | None) -> None:
@@ -341,34 +336,21 @@ class TurnLoop:
             more["usage"] = usage.to_dict()
         self._session.journal.append("message", turn=self._turn.id, message=message.to_dict(), **more)
 
-    def _partial(self) -> Message | None:
-        """What has arrived of the running step."""
-        parts: list[Part] = []
-        for index in sorted({*self._open_text, *self._open_parts}):
-            part = self._open_parts.get(index)
-            parts.append(part if part is not None else Text("".join(self._open_text[index])))
-        if not parts:
-            return None
-        choice = self._plan.choice
-        return Message(
-            "assistant", tuple(parts), choice.provider.id, choice.provider.wire_style, choice.model.id
-        )
-
     def _close(self) -> None:
         """Settle the conversation, keep it, record it. Runs after every kind of end."""
         turn, session = self._turn, self._session
         finished = True
-        if turn.status == "interrupted" and self._in_stream:
-            partial = self._partial()
+        if turn.status == "interrupted" and self._call.running:
+            partial = self._call.partial()
             if partial is not None:
                 finished = False
                 self._messages.append(partial)
         added = settled(self._messages[self._start :], finished=finished)
         if turn.status == "interrupted" and not finished and added and added[-1].role == "assistant":
-            turn.steps.append(Step(new_id("step"), added[-1], usage=self._usage_seen))
-        if self._in_stream and self._usage_seen is not None:
+            turn.steps.append(Step(new_id("step"), added[-1], usage=self._call.usage))
+        if self._call.running and self._call.usage is not None:
             # The vendor bills what it had read and written until then.
-            self._count(self._usage_seen)
+            self._count(self._call.usage)
         if turn.status == "failed":
             added = _without_loose_end(added)
         self._plan.node.messages = added
@@ -388,7 +370,15 @@ class TurnLoop:
         session.journal.sync()
         if turn.error is not None:
             turn.error.turn = turn
+        tell_unsaid(self._steering, self._host)
         self._host.show(TurnEnded(turn))
+
+
+def tell_unsaid(steering: Steering | None, host: Host) -> None:
+    """Say what was queued for a turn and did not reach the model, for the turn had ended."""
+    unsaid = steering.end() if steering is not None else ()
+    if unsaid:
+        host.show(Notice("steering", "the turn ended before the model was told: " + " · ".join(unsaid)))
 
 
 def _without_loose_end(messages: tuple[Message, ...]) -> tuple[Message, ...]:

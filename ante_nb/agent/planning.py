@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ante_nb import paths
 from ante_nb.agent.session import Node, node_id
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message
-    from ante_nb.providers.spec import Choice
+    from ante_nb.providers.spec import Choice, ToolSpec
     from ante_nb.settings import Settings
 
 DEFAULT_MAX_STEPS = 50
@@ -38,25 +39,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
     from ante_nb.agent.loop import Plan
-    from ante_nb.agent.prompt import MARK, changes, environment, system_prompt
-    from ante_nb.agent.tools import builtin_tools, select
-    from ante_nb.agent.tools.functions import REGISTERED
+    from ante_nb.agent.prompt import MARK, changes, environment
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
     choice = await asyncio.to_thread(runtime.choose, options, settings)
     mode, mode_source = runtime.mode(options, settings)
     policies, policy_source = runtime.policies(options, settings)
-    everything = {**builtin_tools(host), **REGISTERED}
-    wanted = options.tools if options.tools is not None else runtime.choices.tools
-    if wanted is None and settings.values.tools is not None:
-        try:
-            tools = select(everything, ",".join(settings.values.tools) or "none")
-        except ConfigError as error:
-            where = paths.display(settings.path or paths.settings())
-            raise ConfigError(f"{where}: `tools`: {error.message}", error.hint) from None
-    else:
-        tools = select(everything, wanted)
+    tools = _tools(runtime, options.tools, settings, host)
     answer = None
     if options.schema is not None:
         from ante_nb.agent.structured import AnswerTool
@@ -106,16 +96,10 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     }
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
-    own, more = settings.values.system_prompt, settings.values.append_system_prompt
     return Plan(
         prompt=turn.prompt,
         choice=choice,
-        system=system_prompt(
-            choice.model.context_limit if choice.provider.id != "local" else 8192,
-            tools=bool(tools),
-            own=own,
-            more=more,
-        ),
+        system=_system(choice, bool(tools), settings),
         tools=tools,
         permissions=permissions,
         history=history,
@@ -130,6 +114,50 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         always=runtime.allow_always,
         granted=runtime.keep_grant,
     )
+
+
+def _tools(runtime: Runtime, wanted: str | None, settings: Settings, host: Host) -> dict[str, Tool]:
+    """The tools of a turn: those that the cell names, else the session's choice, else the settings'."""
+    from ante_nb.agent.tools import builtin_tools, select
+    from ante_nb.agent.tools.functions import REGISTERED
+
+    everything = {**builtin_tools(host), **REGISTERED}
+    wanted = wanted if wanted is not None else runtime.choices.tools
+    if wanted is not None or settings.values.tools is None:
+        return select(everything, wanted)
+    try:
+        return select(everything, ",".join(settings.values.tools) or "none")
+    except ConfigError as error:
+        where = paths.display(settings.path or paths.settings())
+        raise ConfigError(f"{where}: `tools`: {error.message}", error.hint) from None
+
+
+def _system(choice: Choice | None, tools: bool, settings: Settings) -> str:
+    from ante_nb.agent.prompt import system_prompt
+
+    limit = None if choice is None else choice.model.context_limit
+    return system_prompt(
+        8192 if choice is not None and choice.provider.id == "local" else limit,
+        tools=tools,
+        own=settings.values.system_prompt,
+        more=settings.values.append_system_prompt,
+    )
+
+
+class _Kernel:
+    """A kernel's surroundings, as far as the list of tools depends on them."""
+
+    has_python = has_cells = True
+
+
+def usual_tools(runtime: Runtime, choice: Choice | None) -> tuple[str, tuple[ToolSpec, ...]]:
+    """The system prompt and the tools of a turn without flags, before there was one."""
+    settings = runtime.settings()
+    try:
+        tools = _tools(runtime, None, settings, cast("Host", _Kernel()))
+    except ConfigError:
+        tools = {}
+    return _system(choice, bool(tools), settings), tuple(tool.spec() for tool in tools.values())
 
 
 def _permissions(runtime: Runtime, mode: str, options: TurnOptions, settings: Settings) -> Permissions:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ante_nb.agent.connection import Connection
 from ante_nb.agent.session import Session
+from ante_nb.agent.steering import Steering
 from ante_nb.agent.turn import Turn
 from ante_nb.errors import AnteError, ConfigError, TurnError
 from ante_nb.ids import new_id
@@ -21,10 +22,13 @@ from ante_nb.log import configure, logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ante_nb.agent.context import ContextReport, Gauge
     from ante_nb.agent.host import Host
+    from ante_nb.agent.loop import TurnLoop
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
+    from ante_nb.messages import Message
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.auth.sign_ins import StoredSignIns
     from ante_nb.providers.catalog.load import Catalog
@@ -90,6 +94,10 @@ class Runtime:
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
+    steering: Steering = field(default_factory=Steering)
+    gauge: Gauge | None = None
+    """Measures the conversation; the last turn's."""
+    _loop: TurnLoop | None = None
     _undo: UndoLog | None = None
     _keys: KeyRing | None = None
     _sign_ins: StoredSignIns | None = None
@@ -263,6 +271,48 @@ class Runtime:
             self._undo.news.clear()
         self.changed()
 
+    # ------------------------------------------------------------------------------ while a turn runs
+
+    def steer(self, text: str) -> bool:
+        """Say something to the running turn; it enters as a user message before the next step.
+
+        Also after what would have been the last step: then the turn goes on. May be called from any thread.
+
+        Returns:
+            True where it is queued, False where no turn runs (or the text is blank).
+        """
+        queued = self.steering.put(text)
+        if queued:
+            self.changed()
+        return queued
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """What was said to the turn and has not reached the model, oldest first.
+
+        After a turn that ended before its next step it is still here, to be taken back, until another begins.
+        """
+        return self.steering.waiting
+
+    def unqueue(self) -> str | None:
+        """Take back what was said last and has not reached the model; ``None`` where there is nothing."""
+        text = self.steering.take_back()
+        if text is not None:
+            self.changed()
+        return text
+
+    def context(self) -> ContextReport:
+        """What the next request would take of the model's context, by category. Never raises."""
+        from ante_nb.agent.context import report
+
+        return report(self)
+
+    @property
+    def live_messages(self) -> list[Message] | None:
+        """The conversation of the running turn as it is sent; ``None`` where none runs."""
+        loop = self._loop
+        return loop.messages if loop is not None else None
+
     # ------------------------------------------------------------------------------------------ a turn
 
     def new_turn(self, prompt: str) -> Turn:
@@ -271,10 +321,19 @@ class Runtime:
 
     async def run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None = None) -> None:
         """Run a turn to its end on the agent's loop. Never raises; ``turn`` says how it ended."""
+        configure()
+        self.steering.begin()
+        try:
+            await self._run(turn, options, host, cell)
+        finally:
+            self._loop = None
+            self.steering.end()
+
+    async def _run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> None:
+        from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
 
-        configure()
         try:
             plan = await plan_turn(self, turn, options, host, cell)
         except asyncio.CancelledError:
@@ -300,22 +359,35 @@ class Runtime:
             session.first_prompt = turn.prompt
         self.last_turn = turn
         told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
-        await TurnLoop(
-            session, plan, host, lambda: self._connection.provider(self, plan.choice), turn, recorder
-        ).run()
+        gauge = Gauge(plan.choice, plan.system, [tool.spec() for tool in plan.tools.values()])
+        if self.gauge is not None:
+            gauge.inherit(self.gauge)
+        self.gauge = gauge
+        self._loop = TurnLoop(
+            session,
+            plan,
+            host,
+            lambda: self._connection.provider(self, plan.choice),
+            turn,
+            recorder,
+            steering=self.steering,
+            gauge=gauge,
+        )
+        await self._loop.run()
         if plan.node.messages and plan.tools:
             # Told to the model; a turn that left nothing to build on has told nobody.
             del self.undo.news[:told]
         if turn.status == "completed":
             self._remember_model(plan.choice)
 
-    @staticmethod
-    def _refuse(turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
+    def _refuse(self, turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
+        from ante_nb.agent.loop import tell_unsaid
         from ante_nb.messages import TurnEnded
 
         turn.status = status
         turn.error = error
         error.turn = turn
+        tell_unsaid(self.steering, host)
         host.show(TurnEnded(turn))
 
     def keep_grant(self, rule: str) -> None:

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, BusyError, TurnError
-from ante_nb.messages import TurnEnded, TurnStarted
+from ante_nb.messages import Steered, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,16 +170,22 @@ def _finish(state: KernelState, handle: TurnHandle, view: _Quiet) -> Turn:
 
 
 class _Quiet:
-    """Keeps ``TurnEnded`` from the view: the turn is closed once, at the end of the drain."""
+    """Keeps ``TurnEnded`` from the view: the turn is closed once, at the end of the drain.
 
-    def __init__(self, view: Any) -> None:
+    ``changed`` is called, on the thread that owns the display, when what was queued has entered the turn.
+    """
+
+    def __init__(self, view: Any, changed: Callable[[], None]) -> None:
         self._view = view
+        self._changed = changed
         self.started = False
 
     def event(self, event: Any) -> None:
         self.started = self.started or isinstance(event, TurnStarted)
         if not isinstance(event, TurnEnded):
             self._view.event(event)
+        if isinstance(event, Steered):
+            self._changed()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)
@@ -195,7 +201,7 @@ def _view(state: KernelState, verbose: bool) -> _Quiet:
 
         from ante_nb.notebook.render.plain import PlainRenderer
 
-        return _Quiet(PlainRenderer(_flushed(sys.stdout), verbose))
+        return _Quiet(PlainRenderer(_flushed(sys.stdout), verbose), state.runtime.changed)
     from pathlib import Path
 
     from ante_nb.notebook.render.renderer import TurnRenderer
@@ -207,7 +213,7 @@ def _view(state: KernelState, verbose: bool) -> _Quiet:
         transient = {"display_id": display_id} if display_id else {}
         publisher.publish(data, metadata, transient=transient, update=update)
 
-    return _Quiet(TurnRenderer(publish, time.monotonic, Path.cwd(), verbose))
+    return _Quiet(TurnRenderer(publish, time.monotonic, Path.cwd(), verbose), state.runtime.changed)
 
 
 def _flushed(stream: Any) -> Callable[[str], None]:

@@ -36,6 +36,7 @@ __all__ = [
     "notice",
     "rich_output",
     "status_line",
+    "steered",
     "thinking",
     "turn_data",
 ]
@@ -109,6 +110,14 @@ def notice(kind: str, text: str) -> tuple[str, str]:
     text = redact(text)
     style = WARN if kind in ("warning", "retry", "key", "model") else FAINT
     return _block(_span(text, style), LINE, kind, "status"), visible(f"[{kind}] {text}")
+
+
+def steered(text: str) -> tuple[str, str]:
+    """What the person said while the turn ran, as a small quotation."""
+    text = clip(redact(text), _LIVE_LIMIT)
+    lines = visible(text).strip("\n").split("\n")
+    html = f'<blockquote style="{FAINT}">{"<br>".join(escape(line) for line in lines)}</blockquote>'
+    return _block(html, label="You, while it ran"), "\n".join(f"> {line}" for line in lines)
 
 
 _MARKS = {
