@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ante_nb.agent.connection import Connection
 from ante_nb.agent.session import Session
+from ante_nb.agent.sessions.moves import SessionMoves
 from ante_nb.agent.steering import Steering
 from ante_nb.agent.turn import Turn
 from ante_nb.errors import AnteError, ConfigError, TurnError
@@ -72,7 +73,7 @@ class Choices:
 
 
 @dataclass(slots=True)
-class Runtime:
+class Runtime(SessionMoves):
     """Everything that outlives a turn.
 
     ``choices`` is the session layer, ``config`` what ``ipython_config.py`` says. ``on_change`` callbacks
@@ -263,14 +264,6 @@ class Runtime:
             except Exception:
                 logger.exception("a change callback failed")
 
-    def reset(self) -> None:
-        """Start a new session; choices stay, grants end with the session they were given for."""
-        self.session = Session(meta=dict(self.session.meta))
-        self.grants.clear()
-        if self._undo is not None:
-            self._undo.news.clear()
-        self.changed()
-
     # ------------------------------------------------------------------------------ while a turn runs
 
     def steer(self, text: str) -> bool:
@@ -333,6 +326,7 @@ class Runtime:
         from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
+        from ante_nb.messages import Notice
 
         try:
             plan = await plan_turn(self, turn, options, host, cell)
@@ -358,6 +352,7 @@ class Runtime:
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
+        session.tell_record(lambda text: host.show(Notice("warning", text)))
         told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
         gauge = Gauge(plan.choice, plan.system, [tool.spec() for tool in plan.tools.values()])
         if self.gauge is not None:
