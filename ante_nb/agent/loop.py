@@ -8,34 +8,57 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from ante_nb.agent.calls import CallRunner
+from ante_nb.agent.compaction import Compactor
+from ante_nb.agent.limits import PatientHost
 from ante_nb.agent.model_call import ModelCall
 from ante_nb.agent.pricing import cost_of
 from ante_nb.agent.session import Node, settled
-from ante_nb.agent.turn import Step, Turn
-from ante_nb.errors import AnteError, ConfigError, ContentFilterError, TurnError
+from ante_nb.agent.turn import REPLAYED, Step, Turn
+from ante_nb.errors import (
+    AnteError,
+    ConfigError,
+    ContentFilterError,
+    ContextOverflowError,
+    LimitError,
+    RequestTooLargeError,
+    TurnError,
+)
 from ante_nb.ids import new_id
 from ante_nb.log import logger
-from ante_nb.messages import Message, Notice, Steered, StepEnded, StepStarted, Text, TurnEnded, TurnStarted
+from ante_nb.messages import (
+    Message,
+    Notice,
+    Retract,
+    Steered,
+    StepEnded,
+    StepStarted,
+    Text,
+    TurnEnded,
+    TurnStarted,
+)
 from ante_nb.providers.spec import Request
 from ante_nb.providers.transports.ledger import Ledger, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ante_nb.agent.compaction import Cut
     from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Host
+    from ante_nb.agent.limits import Budget
     from ante_nb.agent.model_call import ModelCaller
     from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.replay.tape import Tape
     from ante_nb.agent.session import Session
     from ante_nb.agent.steering import Steering
     from ante_nb.agent.structured import AnswerTool
     from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.undo.recorder import Recorder
-    from ante_nb.messages import Part, Usage
+    from ante_nb.messages import Done, Part, ToolResult, Usage
     from ante_nb.providers.spec import Choice
 
 MAX_CONTINUATIONS = 3
@@ -61,15 +84,19 @@ class Plan:
     permissions: Permissions
     history: list[Message]
     node: Node
+    budget: Budget
     opening: tuple[Message, ...]
     """The surroundings, where they are not known yet, then the prompt as typed with its attachments."""
     status: dict[str, tuple[str, str]] = field(default_factory=dict)
     attachments: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     max_steps: int = 50
+    auto_compact: bool = True
     tool_choice: str = "auto"
     answer: AnswerTool | None = None
     """Where a ``schema`` was given: the tool whose call ends the turn."""
+    tape: Tape | None = None
+    """Where answers are recorded or replayed."""
     always: Callable[[str], None] = lambda rule: None
     granted: Callable[[str], None] = lambda rule: None
 
@@ -97,8 +124,8 @@ class TurnLoop:
         turn: Turn,
         recorder: Recorder | None = None,
         *,
-        steering: Steering | None = None,
-        gauge: Gauge | None = None,
+        steering: Steering,
+        gauge: Gauge,
     ) -> None:
         self._recorder = recorder
         self._steering = steering
@@ -111,6 +138,14 @@ class TurnLoop:
         self._messages: list[Message] = [*plan.history, *plan.opening]
         self._start = len(plan.history)
         self._call = ModelCall(plan.choice, host.show)
+        self._compactor = Compactor(
+            gauge,
+            host.show,
+            self._summarised,
+            auto=plan.auto_compact,
+            session_id=session.id,
+            turn_id=turn.id,
+        )
         self._continuations = 0
 
     @property
@@ -146,10 +181,14 @@ class TurnLoop:
             ledger = Ledger()
             turn.sent = ledger.requests
             with recording(ledger):
-                await self._steps()
+                async with self._plan.budget.clock():
+                    await self._steps()
         except asyncio.CancelledError:
             turn.status = "interrupted"
             turn.error = TurnError("interrupted", "What was finished is kept; run the cell again or go on.")
+        except LimitError as error:
+            turn.status = "max_steps"
+            turn.error = error
         except AnteError as error:
             turn.status = "failed"
             turn.error = error
@@ -170,9 +209,8 @@ class TurnLoop:
     async def _steps(self) -> None:
         plan, turn = self._plan, self._turn
         provider = self._make_provider()
-        tools = tuple(tool.spec() for tool in plan.tools.values())
         runner = CallRunner(
-            self._host,
+            cast("Host", PatientHost(self._host, plan.budget)),
             plan.tools,
             plan.permissions,
             self._session.tool_state,
@@ -180,6 +218,7 @@ class TurnLoop:
             plan.always,
             plan.granted,
             self._recorder,
+            plan.tape,
         )
         # A tool that was asked for by name is forced once; then the model is free to answer.
         forced = plan.tool_choice
@@ -190,24 +229,14 @@ class TurnLoop:
             if not resumes:
                 await self._steer()
             resumes = False
-            request = Request(
-                messages=tuple(self._messages),
-                system=plan.system,
-                tools=tools,
-                tool_choice=forced,
-                thinking=plan.choice.thinking,
-                session_id=self._session.id,
-                step_id=new_id("step"),
-                turn_id=turn.id,
-            )
-            step = await self._step(provider, request, number)
+            step = await self._answer(provider, forced, number)
             forced = "auto"
             calls = step.message.tool_calls
             if calls:
                 try:
                     await runner.run(calls, step.tool_calls)
                 finally:
-                    done = [record.result for record in step.tool_calls if record.result is not None]
+                    done = [self._said_why(r) for call in step.tool_calls if (r := call.result) is not None]
                     if done:
                         self._add(Message("tool", tuple(done)))
                 if plan.answer is not None and plan.answer.answered:
@@ -247,7 +276,7 @@ class TurnLoop:
 
     async def _steer(self) -> None:
         """Let what the person has said meanwhile into the conversation."""
-        for text in self._steering.take() if self._steering is not None else ():
+        for text in self._steering.take():
             self._add(Message.user(text, *await self._attached(text)), steered=True)
             self._host.show(Steered(text))
 
@@ -260,22 +289,81 @@ class TurnLoop:
 
     def _may_end(self) -> bool:
         """Whether nobody has said anything that the model has not seen; from then on nobody can."""
-        return self._steering is None or self._steering.end_if_idle()
+        return self._steering.end_if_idle()
+
+    def _said_why(self, result: ToolResult) -> ToolResult:
+        """The result of a call that the clock has ended says so."""
+        if not self._plan.budget.timed_out or not result.text.startswith("Interrupted by the user"):
+            return result
+        return replace(result, content=(Text("Interrupted: the turn's time was over before it finished."),))
+
+    async def _answer(self, provider: ModelCaller, forced: str, number: int) -> Step:
+        """One step. A conversation that is near the limit is made shorter before it, one that the vendor
+        refuses as too long after it, once."""
+        place = (self._start, len(self._plan.opening))
+        self._shorten(await self._compactor.due(provider, self._messages, *place))
+        request = self._request(forced)
+        try:
+            return await self._step(provider, request, number)
+        except (ContextOverflowError, RequestTooLargeError):
+            cut = await self._compactor.overflow(provider, self._messages, *place)
+            if cut is None:
+                raise
+            if self._call.partial() is not None:
+                self._host.show(Retract(request.step_id))
+            self._shorten(cut)
+        return await self._step(provider, self._request(forced), number)
+
+    def _request(self, forced: str) -> Request:
+        plan = self._plan
+        return Request(
+            messages=tuple(self._messages),
+            system=plan.system,
+            tools=tuple(tool.spec() for tool in plan.tools.values()),
+            tool_choice=forced,
+            thinking=plan.choice.thinking,
+            session_id=self._session.id,
+            step_id=new_id("step"),
+            turn_id=self._turn.id,
+        )
+
+    def _shorten(self, cut: Cut | None) -> None:
+        """Go on with the conversation that was made shorter; the turn's place in the tree holds it."""
+        if cut is None:
+            return
+        self._messages = [*cut.base, *cut.own]
+        self._start = len(cut.base)
+        self._plan.node.replaces = True
+
+    def _summarised(self, done: Done) -> None:
+        self._count(done.usage)
+        usage = done.usage.to_dict() if done.usage is not None else None
+        self._session.journal.append("summarised", turn=self._turn.id, usage=usage)
 
     async def _step(self, provider: ModelCaller, request: Request, number: int) -> Step:
         turn = self._turn
+        self._plan.budget.before_step(self._messages, self._gauge)
+        self._plan.budget.steps += 1
         self._host.show(StepStarted(request.step_id, number))
         try:
             done = await self._call.run(provider, request)
         finally:  # a step that failed or was interrupted has used one too
             turn.transport = getattr(provider, "transport", "http_sse") or turn.transport
         turn.model = done.message.model or turn.model
+        if done.stop_reason == "context_overflow" and self._compactor.may_retry:
+            self._count(done.usage)
+            raise ContextOverflowError(
+                f"{turn.provider}/{turn.model}: the context was full before the answer ended",
+                "Start afresh with `%ante reset`, or choose a model with a longer context.",
+                partial=done.message,
+            )
         step = Step(request.step_id, done.message, usage=done.usage, stop_reason=done.stop_reason)
         turn.steps.append(step)
         turn.stop_reason = done.stop_reason
         self._count(step.usage)
-        if self._gauge is not None:
-            self._gauge.measured(request.messages, step.usage)
+        self._gauge.measured(request.messages, step.usage)
+        if step.usage is None:
+            self._plan.budget.tokens_unseen += self._gauge.used([*self._messages, done.message])
         self._add(done.message, usage=done.usage, stop_reason=done.stop_reason, step=step.id)
         self._host.show(StepEnded(step.id, done.usage, done.stop_reason))
         return step
@@ -289,7 +377,7 @@ class TurnLoop:
         if model.plan_priced:
             turn.cost_note = "plan"
             return
-        cost = cost_of(model, usage)
+        cost = 0.0 if turn.transport == REPLAYED else cost_of(model, usage)
         if cost is None or turn.cost_note == "unknown":
             turn.cost, turn.cost_note = None, "unknown"
         else:
@@ -340,29 +428,34 @@ class TurnLoop:
         """Settle the conversation, keep it, record it. Runs after every kind of end."""
         turn, session = self._turn, self._session
         finished = True
-        if turn.status == "interrupted" and self._call.running:
+        if turn.status in ("interrupted", "max_steps") and self._call.running:
             partial = self._call.partial()
             if partial is not None:
                 finished = False
                 self._messages.append(partial)
         added = settled(self._messages[self._start :], finished=finished)
-        if turn.status == "interrupted" and not finished and added and added[-1].role == "assistant":
+        if not finished and added and added[-1].role == "assistant":
             turn.steps.append(Step(new_id("step"), added[-1], usage=self._call.usage))
         if self._call.running and self._call.usage is not None:
             # The vendor bills what it had read and written until then.
             self._count(self._call.usage)
         if turn.status == "failed":
             added = _without_loose_end(added)
-        self._plan.node.messages = added
-        turn.messages = [*self._plan.history, *added]
-        session.keep(self._plan.node, turn)
+        base, node = self._messages[: self._start], self._plan.node
+        # A conversation that was made shorter begins here; without an end to build on there is no node.
+        node.messages = (*base, *added) if node.replaces and added else added
+        turn.messages = [*base, *added]
+        session.keep(node, turn)
         session.journal.append(
             "turn_ended",
             turn=turn.id,
-            node=self._plan.node.id,
+            node=node.id,
             status=turn.status,
             error=str(turn.error) if turn.error else None,
-            kept=[message.to_dict() for message in added] if turn.status != "completed" else None,
+            kept=None
+            if turn.status == "completed" and not node.replaces
+            else [message.to_dict() for message in node.messages],
+            replaces=node.replaces or None,
             usage=turn.usage.to_dict() if turn.usage else None,
             seconds=round(turn.seconds, 3),
         )
@@ -374,9 +467,9 @@ class TurnLoop:
         self._host.show(TurnEnded(turn))
 
 
-def tell_unsaid(steering: Steering | None, host: Host) -> None:
+def tell_unsaid(steering: Steering, host: Host) -> None:
     """Say what was queued for a turn and did not reach the model, for the turn had ended."""
-    unsaid = steering.end() if steering is not None else ()
+    unsaid = steering.end()
     if unsaid:
         host.show(Notice("steering", "the turn ended before the model was told: " + " · ".join(unsaid)))
 

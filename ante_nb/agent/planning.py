@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from ante_nb import paths
+from ante_nb.agent.replay import taping
 from ante_nb.agent.session import Node, node_id
 from ante_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
+    from ante_nb.agent.limits import Budget
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.runtime import Runtime, TurnOptions
@@ -43,7 +45,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
-    choice = await asyncio.to_thread(runtime.choose, options, settings)
+    replay = runtime.replay(host.notebook_path, host.cwd)
+    choice, lacking = await asyncio.to_thread(taping.choose, runtime, turn, options, settings, replay, cell)
     mode, mode_source = runtime.mode(options, settings)
     policies, policy_source = runtime.policies(options, settings)
     tools = _tools(runtime, options.tools, settings, host)
@@ -63,7 +66,9 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     history = session.conversation(parent)
     limits = _limits(choice)
     words, pasted = await asyncio.to_thread(take_images, turn.prompt, limits)
-    parts, names = await attach(words, host, policies, options.variables)
+    parts, names = await attach(words if options.mentions else "", host, policies, options.variables)
+    if options.item is not None:
+        parts.append(Text(f"<item>\n{options.item}\n</item>"))
     if pasted:
         names.append(f"{len(pasted)} pasted image{'s' * (len(pasted) != 1)}")
     lead: list[Message] = []
@@ -78,7 +83,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     turn.provider, turn.model = choice.provider.id, choice.model.id
     turn.thinking_level = choice.thinking
     node = Node(
-        id=node_id(parent, turn.prompt, tuple(names), choice.provider.id, choice.model.id, choice.thinking),
+        id=node_id(
+            parent,
+            turn.prompt,
+            (*names, *taping.digest((*pasted, *parts))),
+            choice.provider.id,
+            choice.model.id,
+            choice.thinking,
+        ),
         parent=parent,
         cell=key,
         prompt=turn.prompt,
@@ -96,6 +108,9 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     }
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
+    if replay.mode != "off":
+        status["replay"] = (replay.mode, replay.source)
+    opening = (*lead, Message.user(words, *pasted, *parts))
     return Plan(
         prompt=turn.prompt,
         choice=choice,
@@ -104,11 +119,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         permissions=permissions,
         history=history,
         node=node,
-        opening=(*lead, Message.user(words, *pasted, *parts)),
+        opening=opening,
+        tape=taping.tape(replay, node, turn, options, host, session.secret, tuple(names), opening, lacking),
         status=status,
         attachments=tuple(names),
         notices=_news(runtime, choice, settings, permissions),
-        max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
+        budget=Budget(allowed, session, turn, choice),
+        max_steps=int(allowed.turn.steps or settings.values.max_steps or DEFAULT_MAX_STEPS),
+        auto_compact=settings.values.auto_compact is not False,
         tool_choice=tool_choice,
         answer=answer,
         always=runtime.allow_always,

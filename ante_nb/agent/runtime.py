@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ante_nb.agent.connection import Connection
+from ante_nb.agent.connection import Connection, model_of
 from ante_nb.agent.session import Session
 from ante_nb.agent.sessions.moves import SessionMoves
 from ante_nb.agent.steering import Steering
@@ -22,10 +22,13 @@ from ante_nb.log import configure, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ante_nb.agent.context import ContextReport, Gauge
     from ante_nb.agent.host import Host
+    from ante_nb.agent.limits import LimitChoices
     from ante_nb.agent.loop import TurnLoop
+    from ante_nb.agent.replay.mode import Replay
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
@@ -57,6 +60,16 @@ class TurnOptions:
     data_policy: str | None = None
     variables: tuple[str, ...] = ()
     """Variables to attach beside those that the prompt mentions."""
+    fresh: bool = False
+    """Whether a recorded answer is passed over, and this one recorded in its place."""
+    item: str | None = None
+    """Text that follows the prompt and is no part of it: one of many that it is put to."""
+    mentions: bool = True
+    """Whether ``@file`` and the like attach anything."""
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    """US dollars."""
+    max_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -90,12 +103,19 @@ class Runtime(SessionMoves):
     derived_variables: set[str] = field(default_factory=set)
     """What code of the model has made beside a variable with a closer policy."""
     """Data policies of single variables; they rank above the one for all."""
+    recording: str | None = None
+    """What ``%ante record`` has chosen: ``auto``, ``off``."""
+    unwatched: int = 0
+    """How many turns like those of this runtime may ask at once; their answers are asked for whole, for
+    nobody looks on. 0: a turn that is streamed."""
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
     steering: Steering = field(default_factory=Steering)
+    limits: LimitChoices = field(default_factory=dict)
+    """What ``%ante limits`` has chosen, by ``cost``, ``session.cost`` and so on."""
     gauge: Gauge | None = None
     """Measures the conversation; the last turn's."""
     _loop: TurnLoop | None = None
@@ -256,6 +276,16 @@ class Runtime(SessionMoves):
         found = Policies(parse_policy(value, source), dict(self.variable_policies), self.derived_variables)
         return found, source
 
+    def replay(self, notebook: Path | None, cwd: Path) -> Replay:
+        """Whether answers are recorded and replayed, and where the recordings are.
+
+        Raises:
+            ConfigError: ``ANTE_REPLAY`` cannot be used.
+        """
+        from ante_nb.agent.replay.mode import replay_of
+
+        return replay_of(self.recording, os.environ, notebook, cwd)
+
     def changed(self) -> None:
         """Tell whoever shows the state that it was changed."""
         for callback in list(self.on_change):
@@ -362,13 +392,15 @@ class Runtime(SessionMoves):
             session,
             plan,
             host,
-            lambda: self._connection.provider(self, plan.choice),
+            lambda: model_of(self._connection, self, plan),
             turn,
             recorder,
             steering=self.steering,
             gauge=gauge,
         )
         await self._loop.run()
+        if plan.tape is not None:
+            plan.tape.save()
         if plan.node.messages and plan.tools:
             # Told to the model; a turn that left nothing to build on has told nobody.
             del self.undo.news[:told]

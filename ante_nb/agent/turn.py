@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 TurnStatus: TypeAlias = Literal["completed", "failed", "interrupted", "max_steps"]
 
+REPLAYED = "replay"
+"""``Turn.transport`` where the last answer came from a recording."""
+
 
 @dataclass(slots=True)
 class StepToolCall:
@@ -97,6 +100,10 @@ class Turn:
     """What went out to the provider, byte for byte (``%ante sent``)."""
     attached: frozenset[str] = frozenset()
     """The texts that were attached to the prompt."""
+    replayed: int = 0
+    """Steps whose answer came from a recording: nothing was sent, nothing billed."""
+    divergences: list[str] = field(default_factory=list)
+    """Where this run differs from what was recorded."""
     changes: Changes = NO_CHANGES
     """``files`` and ``variables`` sorted into new, changed and gone."""
 
