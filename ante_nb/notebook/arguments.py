@@ -126,6 +126,35 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),
     Command(
+        "sessions",
+        "[here|all]",
+        "the recorded sessions of this notebook; `here` of the working directory, `all` of all",
+    ),
+    Command(
+        "resume",
+        "[SESSION]",
+        "go on with a session, by the end of its id or its name; without more the one that this notebook had "
+        "before its kernel was restarted",
+    ),
+    Command(
+        "fork",
+        "[N|TURN]",
+        "go on in a new session with the same turns, or without the last N of them; the old one stays",
+    ),
+    Command(
+        "rewind",
+        "[N|TURN]",
+        "take the last turn, the last N, or all from TURN on back from the conversation (they stay as a "
+        "branch); files and variables are not touched",
+    ),
+    Command("branches", "[N]", "the branches of this session; with N: go on from the end of that one"),
+    Command("rename", "NAME", "give this session a name"),
+    Command(
+        "export",
+        "FILE [SESSION] [--force]",
+        "write the conversation into FILE: .html, .md or .ipynb; --force replaces a file",
+    ),
+    Command(
         "changes",
         "[TURN|all]",
         "what a turn changed, files and variables; without TURN: the last one that is not undone",

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
-from ante_nb.notebook import arguments, auth_commands, keys, login, provider_commands, undo_commands
+from ante_nb.notebook import (
+    arguments,
+    auth_commands,
+    keys,
+    login,
+    provider_commands,
+    session_commands,
+    undo_commands,
+)
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
@@ -336,6 +344,13 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "save": _save,
     "reset": _reset,
     "usage": _usage,
+    "sessions": session_commands.sessions,
+    "resume": session_commands.resume,
+    "fork": session_commands.fork,
+    "rewind": session_commands.rewind,
+    "branches": session_commands.branches,
+    "rename": session_commands.rename,
+    "export": session_commands.export,
     "changes": undo_commands.changes,
     "undo": undo_commands.undo,
     "redo": undo_commands.redo,

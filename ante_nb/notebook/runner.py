@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, BusyError, TurnError
-from ante_nb.messages import Steered, TurnEnded, TurnStarted
+from ante_nb.log import logger
+from ante_nb.messages import Notice, Steered, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.execution import Mailbox, TurnHandle
     from ante_nb.agent.runtime import TurnOptions
     from ante_nb.agent.turn import Turn
+    from ante_nb.notebook.host import NotebookHost
     from ante_nb.notebook.interrupt import InterruptGuard
     from ante_nb.notebook.state import KernelState
 
@@ -117,17 +119,34 @@ def _start(
     finished: Callable[[], None],
 ) -> TurnHandle:
     from ante_nb.agent.execution import TurnHandle
+    from ante_nb.notebook.earlier import identify, tell_of_earlier
     from ante_nb.notebook.host import NotebookHost
 
     runtime = state.runtime
-    path = state.notebook_path
-    if path is not None:
-        runtime.session.meta["notebook"] = str(path)
+    identify(state)
     turn = runtime.new_turn(prompt)
     host = NotebookHost(state, mailbox, guard, pump)
-    handle = TurnHandle(turn, lambda: runtime.run(turn, options, host, cell), finished)
+    offer = tell_of_earlier(state)
+
+    async def run() -> None:
+        if offer is not None:
+            await _offered(offer, host)
+        await runtime.run(turn, options, host, cell)
+
+    handle = TurnHandle(turn, run, finished)
     runtime.running = handle
     return handle
+
+
+async def _offered(offer: Callable[[], str], host: NotebookHost) -> None:
+    """Say that the notebook has an earlier session. It is looked for aside: homes may be slow."""
+    try:
+        line = await asyncio.to_thread(offer)
+    except Exception:
+        logger.exception("an earlier session could not be looked for")
+        return
+    if line:
+        host.show(Notice("session", line))
 
 
 def _pump(mailbox: Mailbox, view: _Quiet) -> Callable[[bool], None]:
