@@ -359,6 +359,19 @@ class Steered:
 
 
 @dataclass(frozen=True, slots=True)
+class Compacted:
+    """The conversation was made shorter, from ``before`` to ``after`` tokens.
+
+    ``summary`` stands for what was said before; empty where only ``results`` old tool results were left out.
+    """
+
+    summary: str
+    before: int
+    after: int
+    results: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalAsked:
     """The person is asked whether a tool call may run."""
 
@@ -408,6 +421,7 @@ TurnEvent: TypeAlias = (
     | StepStarted
     | StepEnded
     | Steered
+    | Compacted
     | ApprovalAsked
     | ToolStarted
     | ToolOutput

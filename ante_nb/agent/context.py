@@ -118,6 +118,11 @@ class Gauge:
         return model.context_limit
 
     @property
+    def scale(self) -> float:
+        """What an estimate is to be multiplied by."""
+        return self._ratio or 1.0
+
+    @property
     def estimated(self) -> bool:
         """Whether no request has been counted by the vendor yet."""
         return self._ratio is None
@@ -220,7 +225,16 @@ def report(runtime: Runtime) -> ContextReport:
     gauge = gauge_for(runtime)
     live = runtime.live_messages
     messages = live if live is not None else runtime.session.conversation(runtime.session.head)
-    return gauge.report(list(messages))
+    return gauge.report(messages, compacts_at(runtime, gauge))
+
+
+def compacts_at(runtime: Runtime, gauge: Gauge) -> int | None:
+    """The tokens from which the conversation is compacted by itself; ``None`` where it is not."""
+    from ante_nb.agent.compaction import room
+
+    if gauge.limit is None or gauge.key[0] == "local" or runtime.settings().values.auto_compact is False:
+        return None
+    return room(gauge.limit)
 
 
 def gauge_for(runtime: Runtime) -> Gauge:

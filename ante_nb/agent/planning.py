@@ -12,7 +12,6 @@ from ante_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
-    from ante_nb.agent.limits import Budget
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.runtime import Runtime, TurnOptions
@@ -40,11 +39,13 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     """
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
+    from ante_nb.agent.limits import Budget, limits_in_force
     from ante_nb.agent.loop import Plan
     from ante_nb.agent.prompt import MARK, changes, environment
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
+    allowed = limits_in_force(runtime.limits, settings, options)
     replay = runtime.replay(host.notebook_path, host.cwd)
     choice, lacking = await asyncio.to_thread(taping.choose, runtime, turn, options, settings, replay, cell)
     mode, mode_source = runtime.mode(options, settings)

@@ -110,6 +110,9 @@ class Session:
     cost: float = 0.0
     cost_known: bool = True
     turns: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """Of all turns, the time in which they waited for the person included."""
     started: str = field(default_factory=now)
     first_prompt: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
@@ -241,6 +244,8 @@ class Session:
         """Put a summary into the tree: a node that ``replaces`` what it goes on from, and is gone on from."""
         node.replaces = True
         self.nodes[node.id] = node
+        if node.cell:
+            self.by_cell[node.cell] = node.id
         self.head = node.id
         self.journal.append("compacted", **node.to_dict())
 
@@ -276,6 +281,8 @@ class Session:
         prompt that the vendor refuses cannot spoil the turns after it.
         """
         self.turns += 1
+        self.steps += len(turn.steps)
+        self.seconds += turn.seconds
         if turn.usage is not None:
             self.usage += turn.usage
         if turn.cost is not None:
@@ -309,6 +316,8 @@ class Session:
                 "updated": now(),
                 "first_user_message": self.first_prompt[:200],
                 "turns": self.turns,
+                "steps": self.steps,
+                "seconds": round(self.seconds, 3),
                 "head": self.head,
                 "forked_from": self.forked_from,
                 "secret": self.secret.hex(),

@@ -148,6 +148,10 @@ class _Reader:
         session.forked_from = session.forked_from or str(meta.get("forked_from") or "")
         if isinstance(meta.get("cost"), int | float):
             session.cost = float(meta["cost"])
+        if isinstance(meta.get("steps"), int):
+            session.steps = meta["steps"]
+        if isinstance(meta.get("seconds"), int | float):
+            session.seconds = float(meta["seconds"])
         session.cost_known = bool(meta.get("cost_known", True))
         names = ("notebook", "kernel", "cwd", "model")
         session.meta = {name: meta[name] for name in names if isinstance(meta.get(name), str)}
@@ -207,7 +211,17 @@ class _Reader:
         node = self._anchored(_sound(Node.from_dict(record)))
         node.replaces = True
         self._session.nodes[node.id] = node
+        if node.cell:
+            self._session.by_cell[node.cell] = node.id
         self._session.head = node.id
+
+    def _on_summarised(self, record: dict[str, Any]) -> None:
+        if record.get("usage"):
+            self._session.usage += Usage(**record["usage"])
+
+    def _on_summary(self, record: dict[str, Any]) -> None:
+        node = self._session.nodes[record["node"]]
+        node.messages = tuple(Message.from_dict(item) for item in record["messages"])
 
     def _on_head(self, record: dict[str, Any]) -> None:
         self._killed()
