@@ -139,7 +139,7 @@ class Budget:
     """
 
     def __init__(self, limits: Limits, session: Session, turn: Turn, choice: Choice) -> None:
-        self._limits = limits
+        self.limits = limits
         self._turn = turn
         self._choice = choice
         usage = session.usage
@@ -158,9 +158,9 @@ class Budget:
 
     def _check_price(self) -> None:
         model = self._choice.model
-        limited = self._limits.turn.cost is not None or self._limits.session.cost is not None
+        limited = self.limits.turn.cost is not None or self.limits.session.cost is not None
         if limited and not model.plan_priced and model.price is None and self._choice.provider.id != "local":
-            source = self._limits.sources.get("cost") or self._limits.sources.get("session.cost")
+            source = self.limits.sources.get("cost") or self.limits.sources.get("session.cost")
             raise ConfigError(
                 f"a limit in dollars is set ({source}), and the price of {self._choice.provider.id}/{model.id}"
                 " is not known",
@@ -173,10 +173,10 @@ class Budget:
         Raises:
             LimitError: it may not; nothing is sent.
         """
-        coming = gauge.used(messages) if self._limits.turn or self._limits.session else 0
+        coming = gauge.used(messages) if self.limits.turn or self.limits.session else 0
         used = {"steps": float(self.steps), "tokens": float(self._tokens), "cost": self._turn.cost or 0.0}
         adds = {"steps": 1.0, "tokens": float(coming), "cost": self._least_cost(coming), "seconds": 0.0}
-        for scope, allowance in (("turn", self._limits.turn), ("session", self._limits.session)):
+        for scope, allowance in (("turn", self.limits.turn), ("session", self.limits.session)):
             for name in NAMES:
                 limit = getattr(allowance, name)
                 # The turn's steps are the loop's to count, its seconds the clock's.
@@ -216,10 +216,10 @@ class Budget:
         Raises:
             LimitError: they are over.
         """
-        left = self._limits.turn.seconds
+        left = self.limits.turn.seconds
         scope = "turn"
-        if self._limits.session.seconds is not None:
-            rest = self._limits.session.seconds - self._before["seconds"]
+        if self.limits.session.seconds is not None:
+            rest = self.limits.session.seconds - self._before["seconds"]
             if left is None or rest < left:
                 left, scope = max(0.0, rest), "session"
         if left is None:
@@ -232,7 +232,7 @@ class Budget:
         except TimeoutError:
             if not timer.expired():
                 raise
-            limit = (self._limits.turn if scope == "turn" else self._limits.session).seconds or left
+            limit = (self.limits.turn if scope == "turn" else self.limits.session).seconds or left
             raise self._reached(scope, "seconds", limit, limit, 0.0) from None
         finally:
             self._timer = None

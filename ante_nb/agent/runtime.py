@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ante_nb.agent.connection import Connection, model_of
+from ante_nb.agent.conversation import Conversation
 from ante_nb.agent.session import Session
 from ante_nb.agent.sessions.moves import SessionMoves
 from ante_nb.agent.steering import Steering
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ante_nb.agent.context import ContextReport, Gauge
+    from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Host
     from ante_nb.agent.limits import LimitChoices
     from ante_nb.agent.loop import TurnLoop
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
-    from ante_nb.messages import Message
     from ante_nb.providers.auth.keys import KeyRing
     from ante_nb.providers.auth.sign_ins import StoredSignIns
     from ante_nb.providers.catalog.load import Catalog
@@ -66,7 +66,9 @@ class TurnOptions:
     """Text that follows the prompt and is no part of it: one of many that it is put to."""
     mentions: bool = True
     """Whether ``@file`` and the like attach anything."""
-    max_tokens: int | None = None
+    dry_run: bool = False
+    """Whether nothing is sent, and ``Turn.preview`` says what would be."""
+    max_tokens: float | None = None
     max_cost: float | None = None
     """US dollars."""
     max_seconds: float | None = None
@@ -86,7 +88,7 @@ class Choices:
 
 
 @dataclass(slots=True)
-class Runtime(SessionMoves):
+class Runtime(SessionMoves, Conversation):
     """Everything that outlives a turn.
 
     ``choices`` is the session layer, ``config`` what ``ipython_config.py`` says. ``on_change`` callbacks
@@ -294,48 +296,6 @@ class Runtime(SessionMoves):
             except Exception:
                 logger.exception("a change callback failed")
 
-    # ------------------------------------------------------------------------------ while a turn runs
-
-    def steer(self, text: str) -> bool:
-        """Say something to the running turn; it enters as a user message before the next step.
-
-        Also after what would have been the last step: then the turn goes on. May be called from any thread.
-
-        Returns:
-            True where it is queued, False where no turn runs (or the text is blank).
-        """
-        queued = self.steering.put(text)
-        if queued:
-            self.changed()
-        return queued
-
-    @property
-    def queued(self) -> tuple[str, ...]:
-        """What was said to the turn and has not reached the model, oldest first.
-
-        After a turn that ended before its next step it is still here, to be taken back, until another begins.
-        """
-        return self.steering.waiting
-
-    def unqueue(self) -> str | None:
-        """Take back what was said last and has not reached the model; ``None`` where there is nothing."""
-        text = self.steering.take_back()
-        if text is not None:
-            self.changed()
-        return text
-
-    def context(self) -> ContextReport:
-        """What the next request would take of the model's context, by category. Never raises."""
-        from ante_nb.agent.context import report
-
-        return report(self)
-
-    @property
-    def live_messages(self) -> list[Message] | None:
-        """The conversation of the running turn as it is sent; ``None`` where none runs."""
-        loop = self._loop
-        return loop.messages if loop is not None else None
-
     # ------------------------------------------------------------------------------------------ a turn
 
     def new_turn(self, prompt: str) -> Turn:
@@ -345,6 +305,9 @@ class Runtime(SessionMoves):
     async def run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None = None) -> None:
         """Run a turn to its end on the agent's loop. Never raises; ``turn`` says how it ended."""
         configure()
+        if options.dry_run:
+            await self._preview(turn, options, host, cell)
+            return
         self.steering.begin()
         try:
             await self._run(turn, options, host, cell)
@@ -352,10 +315,21 @@ class Runtime(SessionMoves):
             self._loop = None
             self.steering.end()
 
+    async def _preview(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> None:
+        from ante_nb.agent.dry_run import preview
+
+        try:
+            turn.preview = await preview(self, turn, options, host, cell)
+        except asyncio.CancelledError:
+            turn.status, turn.error = "interrupted", TurnError("interrupted")
+        except AnteError as error:
+            turn.status, turn.error = "failed", error
+
     async def _run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> None:
         from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
+        from ante_nb.agent.telemetry import watched
         from ante_nb.messages import Notice
 
         try:
@@ -378,6 +352,7 @@ class Runtime(SessionMoves):
                 host,
             )
             return
+        host = watched(host, turn)
         session = self.session
         if not session.first_prompt:
             session.first_prompt = turn.prompt

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from ante_nb.agent.dry_run import Preview
     from ante_nb.errors import AnteError
     from ante_nb.messages import Message, StopReason, ToolResult, Usage
     from ante_nb.providers.transports.ledger import Sent
@@ -104,6 +105,8 @@ class Turn:
     """Steps whose answer came from a recording: nothing was sent, nothing billed."""
     divergences: list[str] = field(default_factory=list)
     """Where this run differs from what was recorded."""
+    preview: Preview | None = None
+    """What would have been sent, of a dry run."""
     changes: Changes = NO_CHANGES
     """``files`` and ``variables`` sorted into new, changed and gone."""
 

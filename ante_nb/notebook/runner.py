@@ -182,7 +182,8 @@ def _finish(state: KernelState, handle: TurnHandle, view: _Quiet) -> Turn:
         )
     if turn.error is not None:
         turn.error.turn = turn
-    state.runtime.last_turn = turn
+    if turn.preview is None:
+        state.runtime.last_turn = turn
     # A turn that was refused before it began has nothing to show but its error.
     view.close(turn if view.started else None)
     return turn

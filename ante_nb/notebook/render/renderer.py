@@ -109,6 +109,8 @@ class TurnRenderer:
                 self._screen.add(*cards.status_line(status, attachments))
             case m.Steered(text):
                 self._screen.add(*cards.steered(text))
+            case m.Compacted():
+                self._screen.add(*cards.compacted(event))
             case m.StepStarted(step_id, _):
                 self._end_step(step_id)
             case m.Retract(step_id):
