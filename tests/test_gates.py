@@ -67,6 +67,7 @@ EXPORTED = [
     "ask",
     "ask_async",
     "load_ipython_extension",
+    "map",
     "tool",
     "unload_ipython_extension",
 ]
