@@ -13,7 +13,7 @@ from ante_nb.agent.journal import VERSION
 from ante_nb.agent.session import Node, Session, settled
 from ante_nb.errors import ConfigError
 from ante_nb.log import logger
-from ante_nb.messages import Message, Thinking, Usage, with_parts
+from ante_nb.messages import Message, Thinking, ToolResult, Usage, with_parts
 from ante_nb.redact import MASK
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Open:
             record.get("prompt", ""),
             record["turn"],
         )
-        self.messages = [Message.from_dict(item) for item in record.get("messages", ())]
+        self.messages = [_message(item) for item in record["messages"]]
 
 
 class _Reader:
@@ -166,7 +166,7 @@ class _Reader:
         self._session.forked_from = str(record.get("from") or "")
 
     def _on_node(self, record: dict[str, Any]) -> None:
-        node = _sound(Node.from_dict(record))
+        node = _sound(_node(record))
         self._session.nodes[node.id] = node
         self._session.turns += bool(node.cell)
 
@@ -189,7 +189,7 @@ class _Reader:
 
     def _on_message(self, record: dict[str, Any]) -> None:
         if self._open is not None and record["turn"] == self._open.node.turn_id:
-            self._open.messages.append(Message.from_dict(record["message"]))
+            self._open.messages.append(_message(record["message"]))
             if record.get("usage"):
                 self._session.usage += Usage(**record["usage"])
 
@@ -200,7 +200,7 @@ class _Reader:
         self._open = None
         kept = record.get("kept")
         if kept is not None:
-            opened.node.messages = tuple(Message.from_dict(item) for item in kept)
+            opened.node.messages = tuple(_message(item) for item in kept)
         else:
             opened.node.messages = settled(opened.messages, finished=True)
         opened.node.replaces = bool(record.get("replaces"))
@@ -208,7 +208,7 @@ class _Reader:
         self._session.place(self._anchored(_sound(opened.node)))
 
     def _on_compacted(self, record: dict[str, Any]) -> None:
-        node = self._anchored(_sound(Node.from_dict(record)))
+        node = self._anchored(_sound(_node(record)))
         node.replaces = True
         self._session.nodes[node.id] = node
         if node.cell:
@@ -221,7 +221,7 @@ class _Reader:
 
     def _on_summary(self, record: dict[str, Any]) -> None:
         node = self._session.nodes[record["node"]]
-        node.messages = tuple(Message.from_dict(item) for item in record["messages"])
+        node.messages = tuple(_message(item) for item in record["messages"])
 
     def _on_head(self, record: dict[str, Any]) -> None:
         self._killed()
@@ -254,14 +254,30 @@ class _Reader:
         return node
 
 
+def _message(data: dict[str, Any]) -> Message:
+    """A message of a record. Raises ``ValueError`` where a damaged byte has made it something else."""
+    found = Message.from_dict(data)
+    if found.role not in ("user", "assistant", "tool"):
+        raise ValueError(f"unknown role {found.role!r}")
+    return found
+
+
+def _node(record: dict[str, Any]) -> Node:
+    return replace(Node.from_dict(record), messages=tuple(_message(item) for item in record["messages"]))
+
+
 def _sound(node: Node) -> Node:
-    """Without what a vendor would refuse: signed thinking that the redactor has changed."""
-    messages = []
+    """Without what a vendor would refuse: signed thinking that the redactor has changed, and results whose
+    calls could not be read."""
+    messages: list[Message] = []
     for message in node.messages:
+        asked = {call.id for call in messages[-1].tool_calls} if messages else set()
         parts = tuple(
             part
             for part in message.parts
             if not (isinstance(part, Thinking) and part.signature and MASK in part.text)
+            and not (isinstance(part, ToolResult) and part.call_id not in asked)
         )
-        messages.append(message if len(parts) == len(message.parts) else with_parts(message, parts))
+        if parts or not message.parts:
+            messages.append(message if len(parts) == len(message.parts) else with_parts(message, parts))
     return replace(node, messages=tuple(messages))
