@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 BUFFER = 20_000
 """Tokens of the context kept free for the answer and the error of the estimate (a fifth of a small one)."""
 LOW_WATER = 0.6
-"""Of the room: what leaving out results must come down to, else a summary is made."""
+"""Of the room: what leaving out results goes down to, so that the next steps need no further cut."""
+ENOUGH = 0.8
+"""Of the room: what it must come down to at least, else a summary is made."""
 TAIL = 0.25
 """Of the room: how much of the running turn's last steps stays as it is beside a summary."""
 LEAST = 150
@@ -234,7 +236,7 @@ class Compactor:
         before = gauge.used(messages)
         shorter, results = without_old_results(messages, gauge, int(full * LOW_WATER))
         after = gauge.used(shorter)
-        if results and after <= full * LOW_WATER:
+        if results and after <= full * ENOUGH:
             event = Compacted("", before, after, results)
             self._show(event)
             return Cut(tuple(shorter[:start]), tuple(shorter[start:]), event)

@@ -174,8 +174,10 @@ class Budget:
             LimitError: it may not; nothing is sent.
         """
         coming = gauge.used(messages) if self.limits.turn or self.limits.session else 0
+        last = self._turn.steps[-1].usage if self._turn.steps else None
+        coming = max(coming, last.input if last is not None else 0)
         used = {"steps": float(self.steps), "tokens": float(self._tokens), "cost": self._turn.cost or 0.0}
-        adds = {"steps": 1.0, "tokens": float(coming), "cost": self._least_cost(coming), "seconds": 0.0}
+        adds = {"steps": 1.0, "tokens": float(coming), "cost": self._reading_cost(coming), "seconds": 0.0}
         for scope, allowance in (("turn", self.limits.turn), ("session", self.limits.session)):
             for name in NAMES:
                 limit = getattr(allowance, name)
@@ -191,10 +193,11 @@ class Budget:
         usage = self._turn.usage
         return (usage.input + usage.output if usage else 0) + self.tokens_unseen
 
-    def _least_cost(self, tokens: int) -> float:
-        """What a call that reads so many tokens costs at least: what was read before comes from the cache."""
+    def _reading_cost(self, tokens: int) -> float:
+        """What a call that reads so many tokens costs without its answer, as much of it from the cache as the
+        last one left there."""
         known = self._turn.steps[-1].usage if self._turn.steps else None
-        cached = min(tokens, known.input) if known is not None else 0
+        cached = min(tokens, known.cache_read + known.cache_write) if known is not None else 0
         return cost_of(self._choice.model, Usage(input=tokens, cache_read=cached)) or 0.0
 
     def _reached(self, scope: str, name: str, limit: float, spent: float, adds: float) -> LimitError:
