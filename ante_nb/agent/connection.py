@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ante_nb.offline import refuse_if_offline
 
 if TYPE_CHECKING:
-    from ante_nb.agent.loop import Plan
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.runtime import Runtime
     from ante_nb.providers.spec import Choice
     from ante_nb.settings import Settings

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ante_nb.agent.calls import CallRunner
 from ante_nb.agent.compaction import Compactor
+from ante_nb.agent.endings import count, refusal, tell_unsaid, without_loose_end
 from ante_nb.agent.limits import PatientHost
 from ante_nb.agent.model_call import ModelCall
-from ante_nb.agent.pricing import cost_of
-from ante_nb.agent.session import Node, settled
-from ante_nb.agent.turn import REPLAYED, Step, Turn
+from ante_nb.agent.session import settled
+from ante_nb.agent.turn import Step, Turn
 from ante_nb.errors import (
     AnteError,
-    ConfigError,
     ContentFilterError,
     ContextOverflowError,
     LimitError,
@@ -49,17 +48,12 @@ if TYPE_CHECKING:
     from ante_nb.agent.compaction import Cut
     from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Host
-    from ante_nb.agent.limits import Budget
     from ante_nb.agent.model_call import ModelCaller
-    from ante_nb.agent.permissions import Permissions
-    from ante_nb.agent.replay.tape import Tape
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.session import Session
     from ante_nb.agent.steering import Steering
-    from ante_nb.agent.structured import AnswerTool
-    from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.undo.recorder import Recorder
     from ante_nb.messages import Done, Part, ToolResult, Usage
-    from ante_nb.providers.spec import Choice
 
 MAX_CONTINUATIONS = 3
 """How often an answer that hit the output limit is continued by itself (as Ante does)."""
@@ -71,34 +65,6 @@ _REMINDER = "Call the tool `Answer` now with your final answer; text alone is no
 _CONTINUE = (
     "Your answer was cut off at the output limit. Continue exactly where it stopped, without repeating."
 )
-
-
-@dataclass(slots=True)
-class Plan:
-    """Everything a turn needs, resolved and frozen before it starts."""
-
-    prompt: str
-    choice: Choice
-    system: str
-    tools: dict[str, Tool]
-    permissions: Permissions
-    history: list[Message]
-    node: Node
-    budget: Budget
-    opening: tuple[Message, ...]
-    """The surroundings, where they are not known yet, then the prompt as typed with its attachments."""
-    status: dict[str, tuple[str, str]] = field(default_factory=dict)
-    attachments: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-    max_steps: int = 50
-    auto_compact: bool = True
-    tool_choice: str = "auto"
-    answer: AnswerTool | None = None
-    """Where a ``schema`` was given: the tool whose call ends the turn."""
-    tape: Tape | None = None
-    """Where answers are recorded or replayed."""
-    always: Callable[[str], None] = lambda rule: None
-    granted: Callable[[str], None] = lambda rule: None
 
 
 class TurnLoop:
@@ -369,19 +335,7 @@ class TurnLoop:
         return step
 
     def _count(self, usage: Usage | None) -> None:
-        turn, model = self._turn, self._plan.choice.model
-        if usage is None:
-            turn.cost, turn.cost_note = None, "unknown"
-            return
-        turn.usage = usage if turn.usage is None else turn.usage + usage
-        if model.plan_priced:
-            turn.cost_note = "plan"
-            return
-        cost = 0.0 if turn.transport == REPLAYED else cost_of(model, usage)
-        if cost is None or turn.cost_note == "unknown":
-            turn.cost, turn.cost_note = None, "unknown"
-        else:
-            turn.cost = (turn.cost or 0.0) + cost
+        count(self._turn, self._plan.choice.model, usage)
 
     def _cut_off(self, step: Step) -> bool:
         """Whether the answer hit the output limit and is to be continued by itself."""
@@ -395,27 +349,12 @@ class TurnLoop:
         )
 
     def _check_end(self, step: Step) -> None:
-        who = f"{self._turn.provider}/{self._turn.model}"
-        if step.stop_reason in ("content_filter", "refusal"):
-            word = (
-                "declined to answer"
-                if step.stop_reason == "refusal"
-                else "answer was stopped by the vendor's filter"
-            )
+        error = refusal(self._turn, step)
+        if isinstance(error, ContentFilterError):
             # It must not stand in the next request: what was refused once is refused again.
             self._messages.pop()
-            raise ContentFilterError(
-                f"{who}: {word}",
-                "Rephrase the prompt, or ask another model with --model.",
-                provider=self._turn.provider,
-                model=self._turn.model,
-                partial=step.message,
-            )
-        if step.stop_reason == "context_overflow":
-            raise ConfigError(
-                f"{who}: the conversation is longer than the model's context",
-                "Start afresh with `%ante reset`, or choose a model with a longer context.",
-            )
+        if error is not None:
+            raise error
 
     def _add(self, message: Message, **more: Any) -> None:
         self._messages.append(message)
@@ -440,7 +379,7 @@ class TurnLoop:
             # The vendor bills what it had read and written until then.
             self._count(self._call.usage)
         if turn.status == "failed":
-            added = _without_loose_end(added)
+            added = without_loose_end(added)
         base, node = self._messages[: self._start], self._plan.node
         # A conversation that was made shorter begins here; without an end to build on there is no node.
         node.messages = (*base, *added) if node.replaces and added else added
@@ -465,18 +404,3 @@ class TurnLoop:
             turn.error.turn = turn
         tell_unsaid(self._steering, self._host)
         self._host.show(TurnEnded(turn))
-
-
-def tell_unsaid(steering: Steering, host: Host) -> None:
-    """Say what was queued for a turn and did not reach the model, for the turn had ended."""
-    unsaid = steering.end()
-    if unsaid:
-        host.show(Notice("steering", "the turn ended before the model was told: " + " · ".join(unsaid)))
-
-
-def _without_loose_end(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """What a failed turn leaves to build on: nothing, unless a step of it was completed.
-
-    A prompt that the vendor refused must not be in the next request as well.
-    """
-    return messages if any(message.role == "assistant" for message in messages) else ()

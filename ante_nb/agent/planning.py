@@ -12,8 +12,8 @@ from ante_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
-    from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.runtime import Runtime, TurnOptions
     from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.turn import Turn
@@ -40,7 +40,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
     from ante_nb.agent.limits import Budget, limits_in_force
-    from ante_nb.agent.loop import Plan
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.prompt import MARK, changes, environment
     from ante_nb.messages import Message, Text
 

@@ -383,7 +383,7 @@ class Runtime(SessionMoves, Conversation):
             self._remember_model(plan.choice)
 
     def _refuse(self, turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
-        from ante_nb.agent.loop import tell_unsaid
+        from ante_nb.agent.endings import tell_unsaid
         from ante_nb.messages import TurnEnded
 
         turn.status = status
