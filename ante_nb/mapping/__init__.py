@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.ids import new_id
 from ante_nb.mapping.jobs import Job, go_on, run_job, stop
 from ante_nb.mapping.progress import Progress
 from ante_nb.mapping.result import Failed, MapResult
@@ -92,8 +93,6 @@ def map(  # the name that the person calls it by, `ante_nb.map`
     runtime = _runtime(shell)
     notebook = kernel_state(shell).notebook_path if shell is not None else None
     everything = list(items)
-    from ante_nb.ids import new_id
-
     map_id = new_id("map")
     common: dict[str, Any] = {
         "map_id": map_id,
@@ -141,7 +140,7 @@ def _run(
     interrupted = False
     try:
         for number in numbers:
-            future = executor.submit(run_job, jobs[number])
+            future = executor.submit(run_job, dataclasses.replace(jobs[number], run=new_id("job")))
             futures.append(future)
             # Not concurrent.futures.wait: executors elsewhere have futures of their own kind.
             future.add_done_callback(partial(_put, ended, number))

@@ -45,6 +45,8 @@ class Job:
     """What ``%ante record`` has chosen."""
     notebook: str | None = None
     grants: tuple[str, ...] = ()
+    run: str = ""
+    """Another one each time that the job is handed out: Dask takes equal calls for one."""
 
 
 class UnattendedHost(HeadlessHost):
