@@ -8,6 +8,8 @@ per cent, the categories keep their proportions.
 from __future__ import annotations
 
 import json
+import operator
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +101,9 @@ class Gauge:
         }
         self._ratio: float | None = None
         self._known: dict[int, tuple[Message, dict[str, float]]] = {}
+        self._seen: list[Message] = []
+        self._total = dict(self._head)
+        self._lock = threading.Lock()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -162,17 +167,26 @@ class Gauge:
         return ContextReport(limit, used, tuple(rows), self.estimated, *self.key, compacts_at)
 
     def _estimate(self, messages: Iterable[Message]) -> dict[str, float]:
-        total = dict(self._head)
-        known: dict[int, tuple[Message, dict[str, float]]] = {}
-        for message in messages:
+        given = list(messages)
+        with self._lock:  # the panel asks from the kernel's thread
+            return dict(self._counted(given))
+
+    def _counted(self, given: list[Message]) -> dict[str, float]:
+        # A conversation mostly grows at its end: only what is new there is looked at.
+        start = len(self._seen)
+        if start > len(given) or not all(map(operator.is_, self._seen, given)):
+            start, self._total = 0, dict(self._head)
+        for message in given[start:]:
             found = self._known.get(id(message))
             # The message is kept beside its numbers, so that its address is not another one's later.
-            entry = found if found is not None and found[0] is message else (message, self._message(message))
-            known[id(message)] = entry
-            for name, tokens in entry[1].items():
-                total[name] = total.get(name, 0.0) + tokens
-        self._known = known
-        return total
+            if found is None or found[0] is not message:
+                found = self._known[id(message)] = (message, self._message(message))
+            for name, tokens in found[1].items():
+                self._total[name] = self._total.get(name, 0.0) + tokens
+        self._seen = given
+        if len(self._known) > 2 * len(given) + 1_000:
+            self._known.clear()
+        return self._total
 
     def _message(self, message: Message) -> dict[str, float]:
         found: dict[str, float] = {}

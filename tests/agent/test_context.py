@@ -114,3 +114,16 @@ def test_a_count_that_cannot_be_is_not_believed() -> None:
 )
 def test_the_estimate_is_within_a_factor_of_two(words: str, tokens: int) -> None:
     assert tokens / 2 <= text_tokens(words) <= tokens * 2
+
+
+def test_what_is_counted_does_not_depend_on_what_was_counted_before() -> None:
+    import random
+
+    random_ = random.Random(5)
+    pool = [Message.user(f"{n} " + "word " * random_.randrange(300)) for n in range(40)]
+    meter = gauge()
+    for _ in range(300):
+        some = random_.sample(pool, random_.randrange(len(pool)))
+        assert abs(meter.used(some) - gauge().used(some)) <= 1
+        some += random_.sample(pool, 3)
+        assert abs(meter.used(some) - gauge().used(some)) <= 1
