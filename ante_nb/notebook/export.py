@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ante_nb.agent.compaction import summary_text
 from ante_nb.agent.sessions.tree import turns_of
 from ante_nb.envelope import unwrap
 from ante_nb.errors import ConfigError
@@ -35,6 +36,11 @@ class Exchange:
     parts: tuple[Part, ...]
     results: dict[int, ToolResult] = field(default_factory=dict)
     """By the place of the call in ``parts``."""
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it is no prompt but the summary that `%ante compact` asked for."""
+        return self.node.replaces and self.prompt.startswith("%ante ")
 
 
 def export_session(session: Session, path: Path, *, force: bool = False) -> int:
@@ -113,6 +119,10 @@ def _exchange(number: int, node: Node) -> Exchange:
     opening = True
     for message in node.messages:
         if message.role == "user":
+            summary = summary_text(message)
+            if summary is not None:
+                parts += [Text("*A summary stands for the conversation so far:*"), Text(summary)]
+                continue
             if not opening:  # said while the turn ran
                 parts += [Text(f"> {line}") for text in [message.text] for line in text.splitlines()]
             continue

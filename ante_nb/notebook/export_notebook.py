@@ -27,7 +27,8 @@ def notebook_of(session: Session, exchanges: list[Exchange]) -> str:
     ]
     for exchange in exchanges:
         name = hashlib.sha256(f"{session.id} {exchange.number}".encode()).hexdigest()[:12]
-        cells.append(_code(name, f"%%ante\n{exchange.prompt}", exchange.number, _outputs(exchange)))
+        source = exchange.prompt if exchange.is_command else f"%%ante\n{exchange.prompt}"
+        cells.append(_code(name, source, exchange.number, _outputs(exchange)))
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return (
         json.dumps(
