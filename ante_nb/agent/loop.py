@@ -383,6 +383,7 @@ class TurnLoop:
         base, node = self._messages[: self._start], self._plan.node
         # A conversation that was made shorter begins here; without an end to build on there is no node.
         node.messages = (*base, *added) if node.replaces and added else added
+        node.base = len(base) if node.replaces and added else 0
         turn.messages = [*base, *added]
         session.keep(node, turn)
         session.journal.append(
@@ -395,6 +396,7 @@ class TurnLoop:
             if turn.status == "completed" and not node.replaces
             else [message.to_dict() for message in node.messages],
             replaces=node.replaces or None,
+            base=node.base or None,
             usage=turn.usage.to_dict() if turn.usage else None,
             seconds=round(turn.seconds, 3),
         )

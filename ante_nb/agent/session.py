@@ -44,6 +44,8 @@ class Node:
     messages: tuple[Message, ...] = ()
     runs: int = 1
     replaces: bool = False
+    base: int = 0
+    """With ``replaces``: how many of the messages stand for what was before the turn's own prompt."""
 
     def to_dict(self) -> dict[str, Any]:
         """The node as plain JSON values."""
@@ -56,6 +58,7 @@ class Node:
             "messages": [message.to_dict() for message in self.messages],
             "runs": self.runs,
             "replaces": self.replaces,
+            "base": self.base,
         }
 
     @classmethod
@@ -70,6 +73,7 @@ class Node:
             messages=tuple(Message.from_dict(item) for item in data.get("messages", ())),
             runs=data.get("runs", 1),
             replaces=bool(data.get("replaces")),
+            base=data.get("base", 0),
         )
 
 

@@ -117,9 +117,11 @@ def _exchange(number: int, node: Node) -> Exchange:
     results: dict[int, ToolResult] = {}
     open_calls: dict[str, int] = {}
     opening = True
-    for message in node.messages:
+    for at, message in enumerate(node.messages):
+        summary = summary_text(message)
+        if at < node.base and summary is None:
+            continue  # said in an earlier turn
         if message.role == "user":
-            summary = summary_text(message)
             if summary is not None:
                 parts += [Text("*A summary stands for the conversation so far:*"), Text(summary)]
                 continue

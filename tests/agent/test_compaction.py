@@ -83,6 +83,10 @@ async def test_what_was_left_out_stays_out_in_later_turns_and_after_a_resume(des
     session = desk.runtime.session
     again = load_session(session.id, session.home)
     assert again.conversation(again.head) == session.conversation(session.head)
+    from ante_nb.notebook.export import exchanges_of
+
+    answers = [[part.text for part in e.parts if isinstance(part, Text)] for e in exchanges_of(again)]
+    assert [texts[-1] for texts in answers] == ["all read", "echo: go on"] and len(answers[1]) == 1
     # The cell above starts from where it did: nothing is left out there.
     desk.server.enqueue(Reply(text("anew")))
     await desk.run("read them all, anew", cell="one")

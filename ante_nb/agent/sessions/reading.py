@@ -204,6 +204,7 @@ class _Reader:
         else:
             opened.node.messages = settled(opened.messages, finished=True)
         opened.node.replaces = bool(record.get("replaces"))
+        opened.node.base = int(record.get("base") or 0)
         self._session.turns += 1
         self._session.place(self._anchored(_sound(opened.node)))
 
