@@ -44,6 +44,7 @@ class Made:
         for name in gone:
             self.origins.pop(name, None)
         for name in changed:
+            self.origins.pop(name, None)  # in the order in which the cells ran
             self.origins[name] = Origin(cell, count, type(space.get(name)).__name__)
         self._seen = now
         return bool(changed or gone)
