@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.turn import Step, Turn
     from ante_nb.api import ask, ask_async
     from ante_nb.errors import AnteError, ConfigError, ProviderError, TurnError
+    from ante_nb.mapping import map
 
 __all__ = [
     "AnteError",
@@ -27,6 +28,7 @@ __all__ = [
     "ask",
     "ask_async",
     "load_ipython_extension",
+    "map",
     "tool",
     "unload_ipython_extension",
 ]
@@ -40,6 +42,7 @@ _HOMES = {
     "Turn": "ante_nb.agent.turn",
     "ask": "ante_nb.api",
     "ask_async": "ante_nb.api",
+    "map": "ante_nb.mapping",
     "tool": "ante_nb.agent.tools.functions",
 }
 

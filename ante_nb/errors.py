@@ -26,11 +26,13 @@
     │   ├── MalformedResponseError  what came is not what the wire allows
     │   ├── ContentFilterError
     │   └── RequestCancelledError
+    ├── ReplayError                 an answer is not recorded, and nothing else may be used
     ├── LocalEngineError            llama.cpp: no engine, no model, no memory, killed
     ├── ToolError                   a tool call failed; told to the model
     │   ├── ToolDeniedError
     │   └── ToolTimeoutError
     ├── TurnError                   a turn ended failed, interrupted or at its step limit
+    │   └── LimitError              a limit on tokens, cost, steps or seconds was reached
     └── BusyError                   a second turn while one runs
 
 An error is for the person at the notebook: ``message`` says what happened, ``hint`` what to do next;
@@ -55,6 +57,7 @@ __all__ = [
     "ContextOverflowError",
     "IdleTimeoutError",
     "InvalidRequestError",
+    "LimitError",
     "LocalEngineError",
     "MalformedResponseError",
     "MissingCredentialError",
@@ -65,6 +68,7 @@ __all__ = [
     "ProviderError",
     "QuotaError",
     "RateLimitError",
+    "ReplayError",
     "RequestCancelledError",
     "RequestTooLargeError",
     "ServerError",
@@ -279,6 +283,12 @@ class RequestCancelledError(ProviderError):
     kind = "cancelled"
 
 
+class ReplayError(AnteError):
+    """No answer is recorded, and recordings alone may be used."""
+
+    kind = "replay"
+
+
 class LocalEngineError(AnteError):
     """The local llama.cpp engine cannot start or has died."""
 
@@ -307,6 +317,12 @@ class TurnError(AnteError):
     """A turn did not complete: ``turn.status`` says how."""
 
     kind = "turn"
+
+
+class LimitError(TurnError):
+    """What the turn or the session may use is used up; what was done is kept."""
+
+    kind = "limit"
 
 
 class BusyError(AnteError):

@@ -1,10 +1,15 @@
-"""The log file: ``<home>/logs/ante.<pid>.log.<date>``, redacted, made on the first record."""
+"""The log file: ``<home>/logs/<date>/ante.<pid>.log.<date>``, redacted, made on the first record.
+
+A link of the same name stands in ``<home>/logs`` itself, so that one ``grep`` over
+``~/.ante/logs/ante.*.log.*`` finds every day, and a day can be deleted as a whole.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from pathlib import Path
 from typing import IO
 
 from ante_nb import paths
@@ -39,11 +44,12 @@ class _DailyFile(logging.Handler):
 
     def _open(self, day: str) -> None:
         self.close_file()
-        path = paths.ensure(paths.logs()) / f"ante.{os.getpid()}.log.{day}"
+        path = paths.ensure(paths.logs() / day) / f"ante.{os.getpid()}.log.{day}"
         self._file = os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
         )
         self._day = day
+        _link(path)
 
     def close_file(self) -> None:
         if self._file is not None:
@@ -53,6 +59,20 @@ class _DailyFile(logging.Handler):
     def close(self) -> None:
         self.close_file()
         super().close()
+
+
+def _link(path: Path) -> None:
+    """The link to a day's file, beside the days; links of days that were deleted go."""
+    folder = path.parent.parent
+    try:
+        for other in folder.glob("ante.*.log.*"):
+            if other.is_symlink() and not other.exists():
+                other.unlink(missing_ok=True)
+        link = folder / path.name
+        if not link.exists():
+            link.symlink_to(Path(path.parent.name) / path.name)
+    except OSError:  # a file system, or a Windows user, without links: the file itself is there
+        pass
 
 
 _handler: _DailyFile | None = None

@@ -101,6 +101,7 @@ def load(shell: Any) -> None:
     shell.register_magics(AnteMagics(shell))
     kernel_state(shell).cards["sign_in"] = _sign_in_card
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
+    kernel_state(shell).made.look(shell.user_ns, getattr(shell, "user_ns_hidden", {}), None, 0)
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
 
 

@@ -352,6 +352,26 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """What the person said while the turn ran enters the conversation, before the next step."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """The conversation was made shorter, from ``before`` to ``after`` tokens.
+
+    ``summary`` stands for what was said before; empty where only ``results`` old tool results were left out.
+    """
+
+    summary: str
+    before: int
+    after: int
+    results: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalAsked:
     """The person is asked whether a tool call may run."""
 
@@ -400,6 +420,8 @@ TurnEvent: TypeAlias = (
     | TurnStarted
     | StepStarted
     | StepEnded
+    | Steered
+    | Compacted
     | ApprovalAsked
     | ToolStarted
     | ToolOutput

@@ -71,6 +71,22 @@ class LocalSettings(_Model):
     extra_args: list[str] = Field(default_factory=list)
 
 
+class Allowed(_Model):
+    """What may be used at most: model calls, tokens read and written, US dollars, seconds."""
+
+    steps: Annotated[int, Field(gt=0)] | None = None
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    cost: Annotated[float, Field(gt=0)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class LimitSettings(_Model):
+    """Limits of every turn, and of a session as a whole."""
+
+    turn: Allowed = Field(default_factory=Allowed)
+    session: Allowed = Field(default_factory=Allowed)
+
+
 class SettingsFile(_Model):
     """The keys of ``settings.json`` that are read; all others are kept as they are."""
 
@@ -97,6 +113,7 @@ class SettingsFile(_Model):
     session_save: bool | None = None
     max_concurrent_subagents: Count | None = None
     max_steps: Annotated[int, Field(gt=0)] | None = None
+    limits: LimitSettings = Field(default_factory=LimitSettings)
 
 
 class SystemFile(_Model):

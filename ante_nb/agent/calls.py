@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.host import Host
     from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.replay.tape import Tape
     from ante_nb.agent.tools.base import Tool, ToolState
     from ante_nb.agent.turn import Turn
     from ante_nb.agent.undo.recorder import Recorder
@@ -67,6 +68,8 @@ class CallRunner:
         always: stores an allow rule for good (the person answered "always").
         granted: keeps a rule for the session's further turns.
         recorder: keeps what a call may change, for undo.
+        tape: where answers are recorded or replayed: the results are compared with the recorded ones, and
+            a call that is not allowed has its recorded result.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class CallRunner:
         always: Callable[[str], None] = lambda rule: None,
         granted: Callable[[str], None] = lambda rule: None,
         recorder: Recorder | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self._host = host
         self._tools = tools
@@ -88,6 +92,7 @@ class CallRunner:
         self._always = always
         self._granted = granted
         self._recorder = recorder
+        self._tape = tape
         self._asking = asyncio.Lock()
         self._gate = DataGate(permissions, self._ask, self._apply)
         self._cancelled = threading.Event()
@@ -173,7 +178,9 @@ class CallRunner:
             outcome = await self._gate.through(item.tool, item.arguments, outcome, item.context, item.record)
             result = finish(outcome, item.call, self._state)
         except ToolDeniedError as error:
-            self._settle(item, _error(item.call, str(error)), "denied", 0.0)
+            stand_in = self._tape.instead(item.call, str(error)) if self._tape is not None else None
+            denied = stand_in or _error(item.call, str(error))
+            self._settle(item, denied, "denied", 0.0, stood_in=stand_in is not None)
         except ToolError as error:
             self._settle(item, _error(item.call, str(error)), "error", time.monotonic() - started)
         except asyncio.CancelledError:
@@ -261,6 +268,8 @@ class CallRunner:
         status: Status,
         seconds: float,
         display: dict[str, Any] | None = None,
+        *,
+        stood_in: bool = False,
     ) -> None:
         if item.record.result is not None:
             return
@@ -274,6 +283,8 @@ class CallRunner:
         item.record.status = status
         item.record.seconds = seconds
         self._host.show(ToolEnded(item.call, result, status, seconds, display))
+        if self._tape is not None:
+            self._tape.settled(item.call, result, status, stood_in=stood_in)
 
 
 def _error(call: ToolCall, text: str) -> ToolResult:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.offline import refuse_if_offline
+
 if TYPE_CHECKING:
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.runtime import Runtime
     from ante_nb.providers.spec import Choice
     from ante_nb.settings import Settings
@@ -80,10 +83,35 @@ def connect(runtime: Runtime, choice: Choice, settings: Settings | None = None) 
         choice: from ``runtime.choose()``.
         settings: for ``local``; those on disk where left out.
     """
+    refuse_if_offline(choice.provider.display_name or choice.provider.id)
     if choice.provider.id == "local":
         from ante_nb.local import LocalProvider
 
         return LocalProvider(choice, settings or runtime.settings())
     from ante_nb.providers.provider import Provider
 
-    return Provider(choice, renew=runtime.sign_ins.renewer(choice.oauth) if choice.oauth else None)
+    renew = runtime.sign_ins.renewer(choice.oauth) if choice.oauth else None
+    if runtime.unwatched:
+        from ante_nb.agent.pace import pace_of
+
+        return Provider(choice, renew=renew, sleep=pace_of(choice, runtime.unwatched).sleep)
+    return Provider(choice, renew=renew)
+
+
+def model_of(connection: Connection, runtime: Runtime, plan: Plan) -> Any:
+    """What makes the model calls of a turn: the provider, behind a tape where answers are recorded."""
+
+    def connected() -> Any:
+        return connection.provider(runtime, plan.choice)
+
+    make = connected
+    if runtime.unwatched:
+        from ante_nb.agent.pace import pace_of
+        from ante_nb.agent.replay.answers import WholeAnswers
+
+        make = lambda: WholeAnswers(connected, pace_of(plan.choice, runtime.unwatched))  # noqa: E731
+    if plan.tape is None:
+        return make()
+    from ante_nb.agent.replay.tape import TapedModel
+
+    return TapedModel(plan.tape, make)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ante_nb import paths
+from ante_nb.agent.replay import taping
 from ante_nb.agent.session import Node, node_id
 from ante_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
-    from ante_nb.agent.loop import Plan
     from ante_nb.agent.permissions import Permissions
+    from ante_nb.agent.plan import Plan
     from ante_nb.agent.runtime import Runtime, TurnOptions
     from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message
-    from ante_nb.providers.spec import Choice
+    from ante_nb.providers.spec import Choice, ToolSpec
     from ante_nb.settings import Settings
 
 DEFAULT_MAX_STEPS = 50
@@ -39,27 +40,19 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     from ante_nb.agent import instructions
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
-    from ante_nb.agent.loop import Plan
-    from ante_nb.agent.prompt import MARK, changes, environment, system_prompt
-    from ante_nb.agent.tools import builtin_tools, select
-    from ante_nb.agent.tools.functions import REGISTERED
+    from ante_nb.agent.limits import Budget, limits_in_force
+    from ante_nb.agent.plan import Plan
+    from ante_nb.agent.prompt import MARK, changes, environment
     from ante_nb.messages import Message, Text
 
     settings = runtime.settings()
-    choice = await asyncio.to_thread(runtime.choose, options, settings)
+    allowed = limits_in_force(runtime.limits, settings, options)
+    replay = runtime.replay(host.notebook_path, host.cwd)
+    choice, lacking = await asyncio.to_thread(taping.choose, runtime, turn, options, settings, replay, cell)
     mode, mode_source = runtime.mode(options, settings)
     policies, policy_source = runtime.policies(options, settings)
     served, mcp_news = await _served(runtime, settings, host)
-    everything = {**builtin_tools(host), **REGISTERED, **served}
-    wanted = options.tools if options.tools is not None else runtime.choices.tools
-    if wanted is None and settings.values.tools is not None:
-        try:
-            tools = select(everything, ",".join(settings.values.tools) or "none")
-        except ConfigError as error:
-            where = paths.display(settings.path or paths.settings())
-            raise ConfigError(f"{where}: `tools`: {error.message}", error.hint) from None
-    else:
-        tools = select(everything, wanted)
+    tools = _tools(runtime, options.tools, settings, host, served)
     answer = None
     if options.schema is not None:
         from ante_nb.agent.structured import AnswerTool
@@ -76,7 +69,9 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     history = session.conversation(parent)
     limits = _limits(choice)
     words, pasted = await asyncio.to_thread(take_images, turn.prompt, limits)
-    parts, names = await attach(words, host, policies, options.variables)
+    parts, names = await attach(words if options.mentions else "", host, policies, options.variables)
+    if options.item is not None:
+        parts.append(Text(f"<item>\n{options.item}\n</item>"))
     if pasted:
         names.append(f"{len(pasted)} pasted image{'s' * (len(pasted) != 1)}")
     lead: list[Message] = []
@@ -94,7 +89,14 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     turn.provider, turn.model = choice.provider.id, choice.model.id
     turn.thinking_level = choice.thinking
     node = Node(
-        id=node_id(parent, turn.prompt, tuple(names), choice.provider.id, choice.model.id, choice.thinking),
+        id=node_id(
+            parent,
+            turn.prompt,
+            (*names, *taping.digest((*pasted, *parts))),
+            choice.provider.id,
+            choice.model.id,
+            choice.thinking,
+        ),
         parent=parent,
         cell=key,
         prompt=turn.prompt,
@@ -114,25 +116,25 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         status["instructions"] = (", ".join(path.name for path in told.files), "")
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
-    own, more = settings.values.system_prompt, settings.values.append_system_prompt
+    if replay.mode != "off":
+        status["replay"] = (replay.mode, replay.source)
+    opening = (*lead, Message.user(words, *pasted, *parts))
     return Plan(
         prompt=turn.prompt,
         choice=choice,
-        system=system_prompt(
-            choice.model.context_limit if choice.provider.id != "local" else 8192,
-            tools=bool(tools),
-            own=own,
-            more=more,
-        ),
+        system=_system(choice, bool(tools), settings),
         tools=tools,
         permissions=permissions,
         history=history,
         node=node,
-        opening=(*lead, Message.user(words, *pasted, *parts)),
+        opening=opening,
+        tape=taping.tape(replay, node, turn, options, host, session.secret, tuple(names), opening, lacking),
         status=status,
         attachments=tuple(names),
         notices=(*_news(runtime, choice, settings, permissions), *mcp_news),
-        max_steps=options.max_steps or settings.values.max_steps or DEFAULT_MAX_STEPS,
+        budget=Budget(allowed, session, turn, choice),
+        max_steps=int(allowed.turn.steps or settings.values.max_steps or DEFAULT_MAX_STEPS),
+        auto_compact=settings.values.auto_compact is not False,
         tool_choice=tool_choice,
         answer=answer,
         always=runtime.allow_always,
@@ -157,6 +159,56 @@ def _has(history: list[Message], text: str) -> bool:
     return any(
         isinstance(part, Text) and part.text.startswith(text) for message in history for part in message.parts
     )
+
+
+def _tools(
+    runtime: Runtime,
+    wanted: str | None,
+    settings: Settings,
+    host: Host,
+    served: dict[str, Tool] | None = None,
+) -> dict[str, Tool]:
+    """The tools of a turn: those that the cell names, else the session's choice, else the settings'."""
+    from ante_nb.agent.tools import builtin_tools, select
+    from ante_nb.agent.tools.functions import REGISTERED
+
+    everything = {**builtin_tools(host), **REGISTERED, **(served or {})}
+    wanted = wanted if wanted is not None else runtime.choices.tools
+    if wanted is not None or settings.values.tools is None:
+        return select(everything, wanted)
+    try:
+        return select(everything, ",".join(settings.values.tools) or "none")
+    except ConfigError as error:
+        where = paths.display(settings.path or paths.settings())
+        raise ConfigError(f"{where}: `tools`: {error.message}", error.hint) from None
+
+
+def _system(choice: Choice | None, tools: bool, settings: Settings) -> str:
+    from ante_nb.agent.prompt import system_prompt
+
+    limit = None if choice is None else choice.model.context_limit
+    return system_prompt(
+        8192 if choice is not None and choice.provider.id == "local" else limit,
+        tools=tools,
+        own=settings.values.system_prompt,
+        more=settings.values.append_system_prompt,
+    )
+
+
+class _Kernel:
+    """A kernel's surroundings, as far as the list of tools depends on them."""
+
+    has_python = has_cells = True
+
+
+def usual_tools(runtime: Runtime, choice: Choice | None) -> tuple[str, tuple[ToolSpec, ...]]:
+    """The system prompt and the tools of a turn without flags, before there was one."""
+    settings = runtime.settings()
+    try:
+        tools = _tools(runtime, None, settings, cast("Host", _Kernel()))
+    except ConfigError:
+        tools = {}
+    return _system(choice, bool(tools), settings), tuple(tool.spec() for tool in tools.values())
 
 
 def _permissions(runtime: Runtime, mode: str, options: TurnOptions, settings: Settings) -> Permissions:

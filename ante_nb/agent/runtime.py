@@ -11,8 +11,11 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ante_nb.agent.connection import Connection
+from ante_nb.agent.connection import Connection, model_of
+from ante_nb.agent.conversation import Conversation
 from ante_nb.agent.session import Session
+from ante_nb.agent.sessions.moves import SessionMoves
+from ante_nb.agent.steering import Steering
 from ante_nb.agent.turn import Turn
 from ante_nb.errors import AnteError, ConfigError, TurnError
 from ante_nb.ids import new_id
@@ -20,9 +23,14 @@ from ante_nb.log import configure, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Host
+    from ante_nb.agent.limits import LimitChoices
+    from ante_nb.agent.loop import TurnLoop
     from ante_nb.agent.mcp.servers import McpServers
+    from ante_nb.agent.replay.mode import Replay
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
@@ -53,6 +61,18 @@ class TurnOptions:
     data_policy: str | None = None
     variables: tuple[str, ...] = ()
     """Variables to attach beside those that the prompt mentions."""
+    fresh: bool = False
+    """Whether a recorded answer is passed over, and this one recorded in its place."""
+    item: str | None = None
+    """Text that follows the prompt and is no part of it: one of many that it is put to."""
+    mentions: bool = True
+    """Whether ``@file`` and the like attach anything."""
+    dry_run: bool = False
+    """Whether nothing is sent, and ``Turn.preview`` says what would be."""
+    max_tokens: float | None = None
+    max_cost: float | None = None
+    """US dollars."""
+    max_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +89,7 @@ class Choices:
 
 
 @dataclass(slots=True)
-class Runtime:
+class Runtime(SessionMoves, Conversation):
     """Everything that outlives a turn.
 
     ``choices`` is the session layer, ``config`` what ``ipython_config.py`` says. ``on_change`` callbacks
@@ -86,6 +106,11 @@ class Runtime:
     derived_variables: set[str] = field(default_factory=set)
     """What code of the model has made beside a variable with a closer policy."""
     """Data policies of single variables; they rank above the one for all."""
+    recording: str | None = None
+    """What ``%ante record`` has chosen: ``auto``, ``off``."""
+    unwatched: int = 0
+    """How many turns like those of this runtime may ask at once; their answers are asked for whole, for
+    nobody looks on. 0: a turn that is streamed."""
     last_turn: Turn | None = None
     running: Any = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
@@ -93,6 +118,12 @@ class Runtime:
     """Problems of settings, catalog and rules that were told already."""
     mcp: McpServers | None = None
     """The MCP servers, once there are any."""
+    steering: Steering = field(default_factory=Steering)
+    limits: LimitChoices = field(default_factory=dict)
+    """What ``%ante limits`` has chosen, by ``cost``, ``session.cost`` and so on."""
+    gauge: Gauge | None = None
+    """Measures the conversation; the last turn's."""
+    _loop: TurnLoop | None = None
     _undo: UndoLog | None = None
     _keys: KeyRing | None = None
     _sign_ins: StoredSignIns | None = None
@@ -260,6 +291,16 @@ class Runtime:
         found = Policies(parse_policy(value, source), dict(self.variable_policies), self.derived_variables)
         return found, source
 
+    def replay(self, notebook: Path | None, cwd: Path) -> Replay:
+        """Whether answers are recorded and replayed, and where the recordings are.
+
+        Raises:
+            ConfigError: ``ANTE_REPLAY`` cannot be used.
+        """
+        from ante_nb.agent.replay.mode import replay_of
+
+        return replay_of(self.recording, os.environ, notebook, cwd)
+
     def changed(self) -> None:
         """Tell whoever shows the state that it was changed."""
         for callback in list(self.on_change):
@@ -267,14 +308,6 @@ class Runtime:
                 callback()
             except Exception:
                 logger.exception("a change callback failed")
-
-    def reset(self) -> None:
-        """Start a new session; choices stay, grants end with the session they were given for."""
-        self.session = Session(meta=dict(self.session.meta))
-        self.grants.clear()
-        if self._undo is not None:
-            self._undo.news.clear()
-        self.changed()
 
     # ------------------------------------------------------------------------------------------ a turn
 
@@ -284,10 +317,34 @@ class Runtime:
 
     async def run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None = None) -> None:
         """Run a turn to its end on the agent's loop. Never raises; ``turn`` says how it ended."""
+        configure()
+        if options.dry_run:
+            await self._preview(turn, options, host, cell)
+            return
+        self.steering.begin()
+        try:
+            await self._run(turn, options, host, cell)
+        finally:
+            self._loop = None
+            self.steering.end()
+
+    async def _preview(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> None:
+        from ante_nb.agent.dry_run import preview
+
+        try:
+            turn.preview = await preview(self, turn, options, host, cell)
+        except asyncio.CancelledError:
+            turn.status, turn.error = "interrupted", TurnError("interrupted")
+        except AnteError as error:
+            turn.status, turn.error = "failed", error
+
+    async def _run(self, turn: Turn, options: TurnOptions, host: Host, cell: str | None) -> None:
+        from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
+        from ante_nb.agent.telemetry import watched
+        from ante_nb.messages import Notice
 
-        configure()
         try:
             plan = await plan_turn(self, turn, options, host, cell)
         except asyncio.CancelledError:
@@ -308,27 +365,44 @@ class Runtime:
                 host,
             )
             return
+        host = watched(host, turn)
         session = self.session
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
+        session.tell_record(lambda text: host.show(Notice("warning", text)))
         told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
-        await TurnLoop(
-            session, plan, host, lambda: self._connection.provider(self, plan.choice), turn, recorder
-        ).run()
+        gauge = Gauge(plan.choice, plan.system, [tool.spec() for tool in plan.tools.values()])
+        if self.gauge is not None:
+            gauge.inherit(self.gauge)
+        self.gauge = gauge
+        self._loop = TurnLoop(
+            session,
+            plan,
+            host,
+            lambda: model_of(self._connection, self, plan),
+            turn,
+            recorder,
+            steering=self.steering,
+            gauge=gauge,
+        )
+        await self._loop.run()
+        if plan.tape is not None:
+            plan.tape.save()
         if plan.node.messages and plan.tools:
             # Told to the model; a turn that left nothing to build on has told nobody.
             del self.undo.news[:told]
         if turn.status == "completed":
             self._remember_model(plan.choice)
 
-    @staticmethod
-    def _refuse(turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
+    def _refuse(self, turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
+        from ante_nb.agent.endings import tell_unsaid
         from ante_nb.messages import TurnEnded
 
         turn.status = status
         turn.error = error
         error.turn = turn
+        tell_unsaid(self.steering, host)
         host.show(TurnEnded(turn))
 
     def keep_grant(self, rule: str) -> None:

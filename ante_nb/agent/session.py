@@ -3,6 +3,8 @@
 A cell that ran before and runs again starts where its old turn started; the old branch is kept. So
 running all cells of a notebook twice in one kernel gives the same tree, and a changed cell does not
 see its own earlier answer.
+
+What happens to a session is in its journal; :mod:`ante_nb.agent.sessions` reads it back.
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ante_nb.agent.journal import Journal, now
+from ante_nb.agent.journal import VERSION, Journal, now
 from ante_nb.ids import new_id
 from ante_nb.messages import Message, Text, Thinking, ToolCall, ToolResult, Usage, with_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ante_nb.agent.tools.base import ToolState
@@ -29,6 +32,8 @@ class Node:
     """A turn's place in the tree. ``messages`` is what it adds to the conversation.
 
     Running the same prompt at the same place again is the same node: its newest run counts.
+    ``replaces``: the conversation begins with this node's messages; they stand for all before it (a
+    summary).
     """
 
     id: str
@@ -38,6 +43,38 @@ class Node:
     turn_id: str
     messages: tuple[Message, ...] = ()
     runs: int = 1
+    replaces: bool = False
+    base: int = 0
+    """With ``replaces``: how many of the messages stand for what was before the turn's own prompt."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The node as plain JSON values."""
+        return {
+            "node": self.id,
+            "parent": self.parent,
+            "cell": self.cell,
+            "prompt": self.prompt,
+            "turn": self.turn_id,
+            "messages": [message.to_dict() for message in self.messages],
+            "runs": self.runs,
+            "replaces": self.replaces,
+            "base": self.base,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Node:
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            id=data["node"],
+            parent=data.get("parent"),
+            cell=data.get("cell", ""),
+            prompt=data.get("prompt", ""),
+            turn_id=data.get("turn", ""),
+            messages=tuple(Message.from_dict(item) for item in data.get("messages", ())),
+            runs=data.get("runs", 1),
+            replaces=bool(data.get("replaces")),
+            base=data.get("base", 0),
+        )
 
 
 def node_id(
@@ -65,6 +102,10 @@ class Session:
     id: str = field(default_factory=lambda: new_id("ses"))
     home: Path | None = None
     secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    title: str = ""
+    """What the person calls it."""
+    forked_from: str = ""
+    """The session that this one was made from."""
     nodes: dict[str, Node] = field(default_factory=dict)
     by_cell: dict[str, str] = field(default_factory=dict)
     head: str | None = None
@@ -73,20 +114,58 @@ class Session:
     cost: float = 0.0
     cost_known: bool = True
     turns: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """Of all turns, the time in which they waited for the person included."""
     started: str = field(default_factory=now)
     first_prompt: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
-    """What the surroundings want kept in ``meta.json`` (notebook path, kernel id)."""
+    """What the surroundings want kept in ``meta.json`` (``notebook``, ``kernel``, ``cwd``)."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """The same for ``kernel.json``: the variables of the kernel, which may be many."""
     told: set[str] = field(default_factory=set)
     """Warnings that the person has seen."""
+    damage: list[str] = field(default_factory=list)
+    """What could not be read back of its record."""
+    cut_off: str = ""
+    """The prompt of the turn that was running when the last process ended, where one was."""
     _journal: Journal | None = None
     _tool_state: ToolState | None = None
 
     @property
     def journal(self) -> Journal:
         if self._journal is None:
-            self._journal = Journal(self.id, self.home)
+            self._journal = Journal(self.id, self.home, self._so_far, self.write_meta)
         return self._journal
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether its record was touched."""
+        return self._journal is not None
+
+    def tell_record(self, tell: Callable[[str], None]) -> None:
+        """Have ``tell`` called, once for each line, when the record breaks off or goes on."""
+
+        def told(text: str) -> None:
+            if text not in self.told:
+                self.told.add(text)
+                tell(text)
+
+        self.journal.tell = told
+
+    def _so_far(self) -> list[tuple[str, dict[str, Any]]]:
+        """The records of what is here already, for a new file."""
+        if not self.nodes:
+            return []
+        records = [("node", node.to_dict()) for node in self.nodes.values()]
+        cells = dict(self.by_cell)
+        state = {
+            "head": self.head,
+            "cells": cells,
+            "prompts": self.prompts,
+            "first_prompt": self.first_prompt,
+        }
+        return [("forked", {"from": self.forked_from}), *records, ("state", state)]
 
     @property
     def tool_state(self) -> ToolState:
@@ -121,8 +200,14 @@ class Session:
         return parent, key
 
     def conversation(self, node: str | None) -> list[Message]:
-        """All messages from the root to and with ``node``."""
-        return [message for entry in reversed(self._path(node)) for message in entry.messages]
+        """All messages from the root, or from the last summary, to and with ``node``."""
+        path = self._path(node)
+        start = next((number for number, entry in enumerate(path) if entry.replaces), len(path))
+        return [message for entry in reversed(path[: start + 1]) for message in entry.messages]
+
+    def path(self, node: str | None = None) -> list[Node]:
+        """The turns from the root to ``node``; without it, to where the next turn goes on."""
+        return self._path(node if node is not None else self.head)[::-1]
 
     def _path(self, node: str | None) -> list[Node]:
         """``node`` and what it goes on from, up to the root."""
@@ -132,6 +217,67 @@ class Session:
             node = path[-1].parent
         return path
 
+    def leaves(self) -> list[Node]:
+        """The ends of the branches, in the order in which they were begun."""
+        parents = {node.parent for node in self.nodes.values()}
+        return [node for node in self.nodes.values() if node.id not in parents]
+
+    def move(self, node: str | None) -> None:
+        """Go on from ``node`` (``None``: from the beginning). Nothing is lost: what came after is a branch.
+
+        Cells on the way to ``node`` are known by it; cells whose turn is on no way to it are as if they
+        had not run, so that they go on from here.
+        """
+        self.go_to(node)
+        self.journal.append("head", node=node)
+        self.write_meta()
+
+    def go_to(self, node: str | None) -> None:
+        """The same, without a record."""
+        self.head = node
+        kept = self._path(node)[::-1]
+        self.by_cell = {entry.cell: entry.id for entry in kept if entry.cell}
+
+    def rename(self, title: str) -> None:
+        """Give the session a name of the person's own."""
+        self.title = title
+        self.journal.append("renamed", title=title)
+        self.write_meta()
+
+    def compact(self, node: Node) -> None:
+        """Put a summary into the tree: a node that ``replaces`` what it goes on from, and is gone on from."""
+        node.replaces = True
+        self.nodes[node.id] = node
+        if node.cell:
+            self.by_cell[node.cell] = node.id
+        self.head = node.id
+        self.journal.append("compacted", **node.to_dict())
+
+    def fork(self, node: str | None = None) -> Session:
+        """A new session that begins with what this one holds; the old one stays as it is.
+
+        Args:
+            node: up to where; without it everything, with all branches.
+        """
+        kept = self.nodes if node is None else {entry.id: entry for entry in self.path(node)}
+        new = Session(
+            home=self.home,
+            # Results of tools stand in envelopes that it signs; they stay the same bytes.
+            secret=self.secret,
+            forked_from=self.id,
+            nodes={key: replace(entry) for key, entry in kept.items()},
+            by_cell={cell: key for cell, key in self.by_cell.items() if key in kept},
+            head=self.head,
+            prompts=self.prompts,
+            turns=sum(bool(entry.cell) for entry in kept.values()),
+            first_prompt=self.first_prompt,
+            title=self.title,
+            meta=dict(self.meta),
+        )
+        if node is not None:
+            new.go_to(node)
+        return new
+
     def keep(self, node: Node, turn: Turn) -> None:
         """Put a turn that has ended into the tree, and make it the place to go on from.
 
@@ -139,36 +285,56 @@ class Session:
         prompt that the vendor refuses cannot spoil the turns after it.
         """
         self.turns += 1
+        self.steps += len(turn.steps)
+        self.seconds += turn.seconds
         if turn.usage is not None:
             self.usage += turn.usage
         if turn.cost is not None:
             self.cost += turn.cost
         elif turn.steps and turn.cost_note != "plan":
             self.cost_known = False
+        self.meta["model"] = f"{turn.provider}/{turn.model}"
+        self.place(node)
+
+    def place(self, node: Node) -> None:
+        """Put a node into the tree, as the place to go on from; one that says nothing is left out."""
         if not node.messages:
             return
         old = self.nodes.get(node.id)
         if old is not None:
             node.runs = old.runs + 1
         self.nodes[node.id] = node
-        self.by_cell[node.cell] = node.id
+        if node.cell:
+            self.by_cell[node.cell] = node.id
         self.head = node.id
 
     def write_meta(self) -> None:
+        """Write ``meta.json``: what a list of sessions shows, and what the journal does not hold."""
         self.journal.write_meta(
             {
-                "v": 1,
+                **self.meta,
+                "v": VERSION,
                 "id": self.id,
+                "title": self.title,
                 "started": self.started,
                 "updated": now(),
                 "first_user_message": self.first_prompt[:200],
                 "turns": self.turns,
+                "steps": self.steps,
+                "seconds": round(self.seconds, 3),
                 "head": self.head,
+                "forked_from": self.forked_from,
                 "secret": self.secret.hex(),
                 "usage": self.usage.to_dict(),
-                **self.meta,
+                "cost": self.cost,
+                "cost_known": self.cost_known,
             }
         )
+
+    def write_beside(self) -> None:
+        """Write ``kernel.json``, where the session has a record at all."""
+        if self.journal.is_open:
+            self.journal.write_meta({"v": VERSION, **self.beside}, "kernel.json")
 
 
 def settled(messages: list[Message], *, finished: bool) -> tuple[Message, ...]:

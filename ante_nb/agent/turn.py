@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from ante_nb.agent.dry_run import Preview
     from ante_nb.errors import AnteError
     from ante_nb.messages import Message, StopReason, ToolResult, Usage
     from ante_nb.providers.transports.ledger import Sent
 
 TurnStatus: TypeAlias = Literal["completed", "failed", "interrupted", "max_steps"]
+
+REPLAYED = "replay"
+"""``Turn.transport`` where the last answer came from a recording."""
 
 
 @dataclass(slots=True)
@@ -97,6 +101,12 @@ class Turn:
     """What went out to the provider, byte for byte (``%ante sent``)."""
     attached: frozenset[str] = frozenset()
     """The texts that were attached to the prompt."""
+    replayed: int = 0
+    """Steps whose answer came from a recording: nothing was sent, nothing billed."""
+    divergences: list[str] = field(default_factory=list)
+    """Where this run differs from what was recorded."""
+    preview: Preview | None = None
+    """What would have been sent, of a dry run."""
     changes: Changes = NO_CHANGES
     """``files`` and ``variables`` sorted into new, changed and gone."""
 

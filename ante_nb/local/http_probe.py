@@ -11,6 +11,8 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+from ante_nb.offline import is_offline
+
 _LIMIT = 16 << 20
 
 
@@ -27,6 +29,8 @@ def post_json(url: str, path: str, key: str | None, body: Any, *, timeout: float
 def _ask(
     method: str, url: str, path: str, key: str | None, body: bytes | None, timeout: float
 ) -> tuple[int, Any]:
+    if is_offline():
+        return 0, None
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)

@@ -42,6 +42,9 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(("--tool-choice",), "force one tool for the first step (for models too small to choose)", "NAME"),
     Flag(("--max-steps",), "model calls at most (default 50)", "N", number=True),
+    Flag(("--max-tokens",), "tokens that the turn may read and write at most, all steps together", "N"),
+    Flag(("--max-cost",), "US dollars that the turn may cost at most", "USD"),
+    Flag(("--max-seconds",), "seconds after which the turn is ended", "S"),
     Flag(("--mode",), "permission mode for this cell: strict, auto or yolo", "MODE"),
     Flag(("--data",), "what of your data this cell may send: schema, stats, sample or full", "LEVEL"),
     Flag(
@@ -55,7 +58,10 @@ FLAGS: tuple[Flag, ...] = (
         "a pydantic model, dataclass or type of yours; the answer is validated into Turn.value",
         "NAME",
     ),
+    Flag(("--dry-run",), "show what would be sent, its tokens and its price, and send nothing"),
+    Flag(("--summary",), "the cell's text takes the place of the conversation's summary; nothing is sent"),
     Flag(("--append",), "go on from the last turn, also when this cell ran before"),
+    Flag(("--fresh",), "ask the model anew, also where its answer is recorded"),
     Flag(("--keep-going",), "end the cell ok even if the turn fails"),
     Flag(
         ("-v", "--variable"),
@@ -126,6 +132,47 @@ COMMANDS: tuple[Command, ...] = (
     Command("reset", "", "start a new session; choices stay"),
     Command("usage", "", "tokens and cost of this session"),
     Command(
+        "sessions",
+        "[here|all]",
+        "the recorded sessions of this notebook; `here` of the working directory, `all` of all",
+    ),
+    Command(
+        "resume",
+        "[SESSION]",
+        "go on with a session, by the end of its id or its name; without more the one that this notebook had "
+        "before its kernel was restarted",
+    ),
+    Command(
+        "fork",
+        "[N|TURN]",
+        "go on in a new session with the same turns, or without the last N of them; the old one stays",
+    ),
+    Command(
+        "rewind",
+        "[N|TURN]",
+        "take the last turn, the last N, or all from TURN on back from the conversation (they stay as a "
+        "branch); files and variables are not touched",
+    ),
+    Command("branches", "[N]", "the branches of this session; with N: go on from the end of that one"),
+    Command("rename", "NAME", "give this session a name"),
+    Command(
+        "export",
+        "FILE [SESSION] [--force]",
+        "write the conversation into FILE: .html, .md or .ipynb; --force replaces a file",
+    ),
+    Command("context", "", "what the conversation takes of the model's context, by category"),
+    Command(
+        "compact",
+        "[INSTRUCTIONS|show|edit]",
+        "have the model write a summary that stands for the conversation so far; show it, or edit it in a cell",
+    ),
+    Command(
+        "limits",
+        "[NAME=VALUE ...]",
+        "what a turn and the session may use: steps, tokens, cost (dollars), seconds; like `cost=0.50` for each "
+        "turn, `session.tokens=200k` for the session, `cost=off`, `cost=-` takes it back",
+    ),
+    Command(
         "changes",
         "[TURN|all]",
         "what a turn changed, files and variables; without TURN: the last one that is not undone",
@@ -136,6 +183,18 @@ COMMANDS: tuple[Command, ...] = (
         "put back what a turn changed, files and variables; what was changed since is left and named",
     ),
     Command("redo", "", "take the last undo back"),
+    Command(
+        "record",
+        "[on|off]",
+        "keep the model's answers in .ante/recordings next to the notebook: an unchanged prompt in an "
+        "unchanged context is then replayed, not sent and not billed again; without more: what is in force",
+    ),
+    Command(
+        "check",
+        "[NOTEBOOK] [--all]",
+        "run the saved notebook from the top in a fresh kernel, answers replayed, nothing sent; reports "
+        "the first difference (--all: every one)",
+    ),
     Command("fix", "[WORDS]", "send the last error as a prompt"),
     Command(
         "local",
@@ -214,6 +273,10 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
                 f"--max-steps: {found.max_steps!r} is not a number of steps", "Use a whole number from 1 on."
             )
         found.max_steps = steps
+    for name in ("tokens", "cost", "seconds"):
+        text = getattr(found, f"max_{name}")
+        if text is not None:
+            setattr(found, f"max_{name}", _limit(name, text))
     if found.output in ("In", "Out", "get_ipython"):
         raise ConfigError(f"-o: {found.output} belongs to IPython", "Use a name of your own, like `result`.")
     if found.output is not None and (not found.output.isidentifier() or iskeyword(found.output)):
@@ -232,6 +295,20 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
     return found
 
 
+def _limit(name: str, text: str) -> float:
+    """The value of ``--max-tokens`` and the like; infinite for ``off``."""
+    from ante_nb.agent.limits import parse_limit
+
+    try:
+        value = parse_limit(name, text)
+    except ConfigError as error:
+        example = {"tokens": "200000", "cost": "0.50", "seconds": "60"}[name]
+        raise ConfigError(f"--max-{name}: {text!r} cannot be used", f"Write it like `{example}`.") from error
+    if value is None:
+        raise ConfigError(f"--max-{name} needs a number", "`off` is no limit for this cell.")
+    return value
+
+
 def options_of(found: argparse.Namespace) -> Any:
     """The parsed flags as :class:`~ante_nb.agent.runtime.TurnOptions`."""
     from ante_nb.agent.runtime import TurnOptions
@@ -248,6 +325,11 @@ def options_of(found: argparse.Namespace) -> Any:
         tool_choice=found.tool_choice,
         data_policy=found.data,
         variables=tuple(found.variable),
+        dry_run=found.dry_run,
+        max_tokens=found.max_tokens,
+        max_cost=found.max_cost,
+        max_seconds=found.max_seconds,
+        fresh=found.fresh,
     )
 
 

@@ -13,6 +13,7 @@ from ante_nb.notebook.state import kernel_state
 
 if TYPE_CHECKING:
     from ante_nb.agent.turn import Turn
+    from ante_nb.notebook.state import KernelState
 
 
 async def run_cell(line: str, body: str) -> None:
@@ -22,7 +23,7 @@ async def run_cell(line: str, body: str) -> None:
     shell = get_ipython()
     state = kernel_state(shell)
     prompt, flags = _parsed(line, body, typed=(state.source or "").endswith(body))
-    if prompt is None or state.is_silent:
+    if prompt is None or state.is_silent or _took_summary(state, prompt, flags):
         return
     from ante_nb.notebook.runner import run_awaited
 
@@ -58,12 +59,12 @@ def run_fix_blocking(shell: Any, line: str) -> None:
 
 def run_cell_blocking(shell: Any, line: str, body: str) -> None:
     """A ``%%ante`` cell, blocking this thread."""
+    state = kernel_state(shell)
     prompt, flags = _parsed(line, body)
-    if prompt is None:
+    if prompt is None or _took_summary(state, prompt, flags):
         return
     from ante_nb.notebook.runner import run_blocking
 
-    state = kernel_state(shell)
     options = _options(shell, flags)
     turn = run_blocking(state, prompt, options, verbose=flags.verbose, cell=state.cell_id)
     _end(shell, turn, flags)
@@ -83,6 +84,15 @@ def _parsed(line: str, body: str, *, typed: bool = False) -> tuple[str | None, A
         print("ante: the prompt is empty. Write it below the first line; `%%ante -h` shows the flags.")
         return None, flags
     return prompt, flags
+
+
+def _took_summary(state: KernelState, prompt: str, flags: Any) -> bool:
+    """Whether the cell is no prompt but the conversation's summary."""
+    if flags.summary:
+        from ante_nb.notebook.context_commands import edit_summary
+
+        edit_summary(state, prompt)
+    return bool(flags.summary)
 
 
 def _options(shell: Any, flags: Any) -> Any:
@@ -110,6 +120,11 @@ def _options(shell: Any, flags: Any) -> Any:
 
 def _end(shell: Any, turn: Turn, flags: Any) -> None:
     """Bind the turn, then raise what ended it, so that Run All, nbclient and papermill stop."""
+    if turn.preview is not None:
+        from ante_nb.notebook.context_commands import show_preview
+
+        show_preview(turn.preview, verbose=flags.verbose)
+        return
     shell.user_ns["_ante"] = turn
     if flags.output:
         shell.user_ns[flags.output] = turn

@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, BusyError, TurnError
-from ante_nb.messages import TurnEnded, TurnStarted
+from ante_nb.log import logger
+from ante_nb.messages import Notice, Steered, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.execution import Mailbox, TurnHandle
     from ante_nb.agent.runtime import TurnOptions
     from ante_nb.agent.turn import Turn
+    from ante_nb.notebook.host import NotebookHost
     from ante_nb.notebook.interrupt import InterruptGuard
     from ante_nb.notebook.state import KernelState
 
@@ -117,17 +119,34 @@ def _start(
     finished: Callable[[], None],
 ) -> TurnHandle:
     from ante_nb.agent.execution import TurnHandle
+    from ante_nb.notebook.earlier import identify, tell_of_earlier
     from ante_nb.notebook.host import NotebookHost
 
     runtime = state.runtime
-    path = state.notebook_path
-    if path is not None:
-        runtime.session.meta["notebook"] = str(path)
+    identify(state)
     turn = runtime.new_turn(prompt)
     host = NotebookHost(state, mailbox, guard, pump)
-    handle = TurnHandle(turn, lambda: runtime.run(turn, options, host, cell), finished)
+    offer = tell_of_earlier(state)
+
+    async def run() -> None:
+        if offer is not None:
+            await _offered(offer, host)
+        await runtime.run(turn, options, host, cell)
+
+    handle = TurnHandle(turn, run, finished)
     runtime.running = handle
     return handle
+
+
+async def _offered(offer: Callable[[], str], host: NotebookHost) -> None:
+    """Say that the notebook has an earlier session. It is looked for aside: homes may be slow."""
+    try:
+        line = await asyncio.to_thread(offer)
+    except Exception:
+        logger.exception("an earlier session could not be looked for")
+        return
+    if line:
+        host.show(Notice("session", line))
 
 
 def _pump(mailbox: Mailbox, view: _Quiet) -> Callable[[bool], None]:
@@ -163,23 +182,30 @@ def _finish(state: KernelState, handle: TurnHandle, view: _Quiet) -> Turn:
         )
     if turn.error is not None:
         turn.error.turn = turn
-    state.runtime.last_turn = turn
+    if turn.preview is None:
+        state.runtime.last_turn = turn
     # A turn that was refused before it began has nothing to show but its error.
     view.close(turn if view.started else None)
     return turn
 
 
 class _Quiet:
-    """Keeps ``TurnEnded`` from the view: the turn is closed once, at the end of the drain."""
+    """Keeps ``TurnEnded`` from the view: the turn is closed once, at the end of the drain.
 
-    def __init__(self, view: Any) -> None:
+    ``changed`` is called, on the thread that owns the display, when what was queued has entered the turn.
+    """
+
+    def __init__(self, view: Any, changed: Callable[[], None]) -> None:
         self._view = view
+        self._changed = changed
         self.started = False
 
     def event(self, event: Any) -> None:
         self.started = self.started or isinstance(event, TurnStarted)
         if not isinstance(event, TurnEnded):
             self._view.event(event)
+        if isinstance(event, Steered):
+            self._changed()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)
@@ -195,7 +221,7 @@ def _view(state: KernelState, verbose: bool) -> _Quiet:
 
         from ante_nb.notebook.render.plain import PlainRenderer
 
-        return _Quiet(PlainRenderer(_flushed(sys.stdout), verbose))
+        return _Quiet(PlainRenderer(_flushed(sys.stdout), verbose), state.runtime.changed)
     from pathlib import Path
 
     from ante_nb.notebook.render.renderer import TurnRenderer
@@ -207,7 +233,7 @@ def _view(state: KernelState, verbose: bool) -> _Quiet:
         transient = {"display_id": display_id} if display_id else {}
         publisher.publish(data, metadata, transient=transient, update=update)
 
-    return _Quiet(TurnRenderer(publish, time.monotonic, Path.cwd(), verbose))
+    return _Quiet(TurnRenderer(publish, time.monotonic, Path.cwd(), verbose), state.runtime.changed)
 
 
 def _flushed(stream: Any) -> Callable[[str], None]:

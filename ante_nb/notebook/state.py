@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.notebook.made import Made
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.host import ApprovalPresenter, QuestionPresenter
     from ante_nb.agent.runtime import Runtime
+    from ante_nb.agent.session import Session
     from ante_nb.notebook.cells.executed import Executed
 
 
@@ -43,6 +46,10 @@ class KernelState:
     """What was run in this kernel, each cell as it was run last: by cell id, or by ``In[n]`` without one."""
     silent_page: str = ""
     """The client whose page did not answer when its cells were asked for."""
+    made: Made = field(default_factory=Made)
+    """Which cell made which variable."""
+    greeted: bool = False
+    """Whether an earlier session of the notebook was looked for."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
@@ -56,6 +63,11 @@ class KernelState:
 
             self._runtime = Runtime(config=Choices(**self.configured))
         return self._runtime
+
+    @property
+    def session_if_any(self) -> Session | None:
+        """The present session, where the runtime was made already."""
+        return self._runtime.session if self._runtime is not None else None
 
     @property
     def is_kernel(self) -> bool:
@@ -108,6 +120,7 @@ class KernelState:
 
     def _note_source(self, result: Any) -> None:
         from ante_nb.notebook.cells.executed import Executed
+        from ante_nb.notebook.earlier import note_variables
 
         info, count = getattr(result, "info", None), getattr(result, "execution_count", None)
         source = getattr(info, "raw_cell", None)
@@ -120,6 +133,7 @@ class KernelState:
             return
         cell = getattr(info, "cell_id", None) or self.cell_id
         self.executed[cell or f"In[{count}]"] = Executed(source, count, cell)
+        note_variables(self, cell, count)
 
 
 _states: weakref.WeakKeyDictionary[Any, KernelState] = weakref.WeakKeyDictionary()

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.envelope import unwrap
-from ante_nb.messages import Image, ToolCall, ToolResult
+from ante_nb.messages import Compacted, Image, ToolCall, ToolResult
 from ante_nb.notebook.render.allowlist import DATA_IMAGE, IGNORE_MATH, clean, visible
 from ante_nb.notebook.render.images import MAX_DATA
 from ante_nb.notebook.render.rich import PLOTS
@@ -33,9 +33,11 @@ __all__ = [
     "TURN_MIME",
     "Card",
     "closing_line",
+    "compacted",
     "notice",
     "rich_output",
     "status_line",
+    "steered",
     "thinking",
     "turn_data",
 ]
@@ -109,6 +111,26 @@ def notice(kind: str, text: str) -> tuple[str, str]:
     text = redact(text)
     style = WARN if kind in ("warning", "retry", "key", "model") else FAINT
     return _block(_span(text, style), LINE, kind, "status"), visible(f"[{kind}] {text}")
+
+
+def steered(text: str) -> tuple[str, str]:
+    """What the person said while the turn ran, as a small quotation."""
+    text = clip(redact(text), _LIVE_LIMIT)
+    lines = visible(text).strip("\n").split("\n")
+    html = f'<blockquote style="{FAINT}">{"<br>".join(escape(line) for line in lines)}</blockquote>'
+    return _block(html, label="You, while it ran"), "\n".join(f"> {line}" for line in lines)
+
+
+def compacted(event: Compacted) -> tuple[str, str]:
+    """The conversation was made shorter: the summary that stands for it, folded."""
+    size = f"{event.before:,} tokens before, {event.after:,} after"
+    if not event.summary:
+        words = f"{counted(event.results, 'older tool result')} left out of the conversation: {size}"
+        return _block(_span(words, FAINT), LINE, "compaction", "status"), visible(f"[compaction] {words}")
+    title = f"The conversation so far was summarised: {size} (`%ante compact edit` to change it)"
+    shown = clip(redact(event.summary), _THINKING_LIMIT)
+    html = f'<details><summary style="{SUMMARY}">{_span(title, FAINT)}</summary>{_pre(shown)}</details>'
+    return _block(html, label="Summary of the conversation"), visible(f"[compaction] {title}\n{shown}\n")
 
 
 _MARKS = {

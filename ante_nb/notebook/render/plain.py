@@ -68,6 +68,10 @@ class PlainRenderer:
                     self._paragraph(cards.notice(kind, text)[1])
             case m.TurnStarted(_, status, attachments):
                 self._paragraph(cards.status_line(status, attachments)[1])
+            case m.Steered(text):
+                self._paragraph(cards.steered(text)[1])
+            case m.Compacted():
+                self._paragraph(cards.compacted(event)[1])
             case m.StepStarted():
                 self._texts.clear()
             case m.Retract():

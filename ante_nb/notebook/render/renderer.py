@@ -107,6 +107,10 @@ class TurnRenderer:
                 self._notice(kind, text)
             case m.TurnStarted(_, status, attachments):
                 self._screen.add(*cards.status_line(status, attachments))
+            case m.Steered(text):
+                self._screen.add(*cards.steered(text))
+            case m.Compacted():
+                self._screen.add(*cards.compacted(event))
             case m.StepStarted(step_id, _):
                 self._end_step(step_id)
             case m.Retract(step_id):

@@ -85,6 +85,8 @@ _STATUS = {
 def closing_words(turn: Any) -> list[str]:
     """The closing line of a :class:`~ante_nb.agent.turn.Turn`, piece by piece."""
     words = [_STATUS.get(turn.status, turn.status)]
+    if turn.error is not None and turn.error.kind == "limit":
+        words = ["stopped at a limit"]
     usage = turn.usage
     if usage is None:
         words.append("tokens unknown")

@@ -22,6 +22,7 @@ import httpx2
 
 from ante_nb import errors as e
 from ante_nb._version import __version__
+from ante_nb.offline import refuse_if_offline
 from ante_nb.providers.failure_words import safe_url
 from ante_nb.providers.transports import ledger
 from ante_nb.redact import redact
@@ -152,6 +153,7 @@ class HttpClient:
         Raises:
             NetworkError, IdleTimeoutError, AuthError, ConfigError: see :func:`mapped_errors`.
         """
+        refuse_if_offline(_host(url))
         content, sent = _body(body, form)
         sent.update({name.lower(): value for name, value in (headers or {}).items()})
         timeout = httpx2.Timeout(connect=CONNECT_TIMEOUT, read=idle, write=WRITE_TIMEOUT, pool=POOL_TIMEOUT)

@@ -1,0 +1,141 @@
+"""What a runtime does with sessions: another one, an old one, a copy, an earlier place in this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ante_nb.agent.session import Session
+from ante_nb.errors import BusyError, ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ante_nb.agent.session import Node
+    from ante_nb.agent.sessions.resuming import Resumed
+    from ante_nb.agent.sessions.tree import Branch
+    from ante_nb.agent.undo.log import UndoLog
+
+
+class SessionMoves:
+    """The part of :class:`~ante_nb.agent.runtime.Runtime` that changes where the next turn goes on.
+
+    None of it may be called while a turn runs: that is a ``BusyError``.
+    """
+
+    if not TYPE_CHECKING:  # the attributes are slots of the class that this is a part of
+        __slots__ = ()
+
+    session: Session
+    grants: list[str]
+    running: Any
+    _undo: UndoLog | None
+
+    if TYPE_CHECKING:
+
+        def changed(self) -> None: ...
+
+    def take_session(self, session: Session) -> None:
+        """Go on with ``session``. The old one is given back, grants end with the session they were given for."""
+        self._check_idle()
+        old, self.session = self.session, session
+        if old is not session and old.has_journal:
+            old.journal.close()
+        self.grants.clear()
+        if self._undo is not None:
+            self._undo.news.clear()
+        self.changed()
+
+    def reset(self) -> None:
+        """Start a new session; choices stay."""
+        names = ("notebook", "kernel", "cwd")
+        self.take_session(Session(meta={k: v for k, v in self.session.meta.items() if k in names}))
+
+    def resume(self, name: str, *, notebook: Path | None = None) -> Resumed:
+        """Go on with a recorded session, or with a copy of it where it may not be written to.
+
+        Args:
+            name: its id, the end of it, or its title.
+            notebook: the file of the notebook that goes on with it.
+
+        Raises:
+            ConfigError: there is no such session, or it cannot be gone on with.
+            BusyError: a turn is running.
+        """
+        from ante_nb.agent.sessions.listing import find_session
+        from ante_nb.agent.sessions.resuming import Resumed, resume
+
+        self._check_idle()
+        info = find_session(name)
+        if info.id == self.session.id:
+            return Resumed(self.session, info)
+        found = resume(info.id, notebook=notebook)
+        for key in ("kernel", "cwd", "notebook"):
+            if key in self.session.meta:
+                found.session.meta[key] = self.session.meta[key]
+        self.take_session(found.session)
+        return found
+
+    def fork(self, back: str = "") -> Session:
+        """Go on in a new session that holds what this one does; this one stays as it is.
+
+        Args:
+            back: how many turns to leave out, or the id of the first one to leave out.
+
+        Raises:
+            ConfigError: there is no such turn, or no turn at all.
+            BusyError: a turn is running.
+        """
+        from ante_nb.agent.sessions.tree import before
+
+        self._check_idle()
+        if self.session.head is None:
+            raise ConfigError("there is nothing to fork: no turn leads here", "Run a prompt first.")
+        if back in ("", "0"):
+            new = self.session.fork()
+        else:
+            node, _ = before(self.session, back)
+            if node is None:
+                raise ConfigError("nothing would be left to fork", "`%ante reset` begins an empty session.")
+            new = self.session.fork(node)
+        self.take_session(new)
+        return new
+
+    def rewind(self, back: str = "") -> list[Node]:
+        """Take turns back from the conversation; they stay as a branch. Files and variables are not touched.
+
+        Args:
+            back: how many turns (empty: one), or the id of the first one to take back.
+
+        Returns:
+            The turns that were taken back, oldest first.
+
+        Raises:
+            ConfigError: there is no such turn.
+            BusyError: a turn is running.
+        """
+        from ante_nb.agent.sessions.tree import before
+
+        self._check_idle()
+        node, taken = before(self.session, back)
+        self.session.move(node)
+        self.changed()
+        return taken
+
+    def switch_branch(self, number: str) -> Branch:
+        """Go on from the end of another branch, by its number in the list.
+
+        Raises:
+            ConfigError: there is no such branch.
+            BusyError: a turn is running.
+        """
+        from ante_nb.agent.sessions.tree import chosen
+
+        self._check_idle()
+        branch = chosen(self.session, number)
+        self.session.move(branch.end.id)
+        self.changed()
+        return branch
+
+    def _check_idle(self) -> None:
+        if self.running is not None:
+            raise BusyError("a turn is still running", "Wait for it to end, or interrupt it.")
