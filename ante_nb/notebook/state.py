@@ -39,10 +39,14 @@ class KernelState:
     cards: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What makes a card, by its name; empty where there are no widgets."""
     question_presenters: list[QuestionPresenter] = field(default_factory=list)
+    desk: Any = None
+    """What the panels of this kernel share; made when the first one is shown."""
     executed: dict[str, Executed] = field(default_factory=dict)
     """What was run in this kernel, each cell as it was run last: by cell id, or by ``In[n]`` without one."""
     silent_page: str = ""
     """The client whose page did not answer when its cells were asked for."""
+    missed_cards: str = ""
+    """The client whose page did not report the last card: the next one waits for it a shorter time."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
