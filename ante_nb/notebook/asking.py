@@ -22,6 +22,8 @@ Twins = tuple[str, str]
 
 OUTPUTS = 8
 """Outputs that the questions of one turn may use, beside the turn's own; later ones share the last."""
+_LOADING = 15.0
+"""Seconds that a page gets which is known to answer: the first card loads the widgets' code."""
 _MISSED = 0.5
 """Seconds that a page gets whose last card did not report: a page with widgets takes a tenth of that."""
 
@@ -54,7 +56,12 @@ class Desk:
         from ante_nb.notebook.frontend import is_plain
 
         # Where nobody can type (nbclient, papermill) nobody clicks, and nbclient would save the card's state.
-        return self.state.is_kernel and not is_plain(self.state.shell) and can_ask(self.state)
+        if not self.state.is_kernel or is_plain(self.state.shell) or not can_ask(self.state):
+            return False
+        from ipykernel._version import version_info
+
+        # Before 7 a message to the kernel waits until the cell has ended.
+        return version_info >= (7,)
 
 
 class Slot:
@@ -125,7 +132,7 @@ class CardQuestion:
         try:
             text, html = self._twins
             self._slot.show(*self._card.bundle(text, html))
-            came: bool = await self._card.wait_ready(timeout)
+            came = await self._came(timeout)
         except BaseException:
             self.end(None)
             raise
@@ -133,6 +140,17 @@ class CardQuestion:
         if not came:
             self.end(None)
         return came
+
+    async def _came(self, timeout: float) -> bool:
+        from ante_nb.notebook.cells.link import page_answers
+
+        answers = asyncio.ensure_future(page_answers(self._desk.state, timeout))
+        try:
+            if await self._card.wait_ready(timeout):
+                return True
+            return await answers and await self._card.wait_ready(_LOADING)
+        finally:
+            answers.cancel()
 
     async def answered(self) -> Any:
         """What the person answered."""
