@@ -35,6 +35,7 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     Raises:
         AnteError: something is missing or wrong; the message says what to type.
     """
+    from ante_nb.agent import instructions
     from ante_nb.agent.attachments import attach
     from ante_nb.agent.images import take_images
     from ante_nb.agent.loop import Plan
@@ -77,7 +78,10 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
     if pasted:
         names.append(f"{len(pasted)} pasted image{'s' * (len(pasted) != 1)}")
     lead: list[Message] = []
-    known = any(isinstance(p, Text) and p.text.startswith(MARK) for m in history for p in m.parts)
+    told = await asyncio.to_thread(instructions.find, host.cwd, limit=limits.result_chars)
+    if told is not None and not _has(history, told.text):
+        lead.append(Message.user(told.text))
+    known = _has(history, MARK)
     if tools and not known:
         lead.append(Message.user(environment(host.cwd, host.notebook_path)))
 
@@ -104,6 +108,8 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         "mode": (mode, mode_source),
         "data": (policies.words(), policy_source),
     }
+    if told is not None:
+        status["instructions"] = (", ".join(path.name for path in told.files), "")
     if choice.provider.websocket:
         status["OpenAI Transport"] = (runtime.transport_words(choice), sources.get("transport", ""))
     own, more = settings.values.system_prompt, settings.values.append_system_prompt
@@ -129,6 +135,15 @@ async def plan_turn(runtime: Runtime, turn: Turn, options: TurnOptions, host: Ho
         answer=answer,
         always=runtime.allow_always,
         granted=runtime.keep_grant,
+    )
+
+
+def _has(history: list[Message], text: str) -> bool:
+    """Whether the conversation has a text that begins so."""
+    from ante_nb.messages import Text
+
+    return any(
+        isinstance(part, Text) and part.text.startswith(text) for message in history for part in message.parts
     )
 
 

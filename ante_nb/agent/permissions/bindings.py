@@ -14,6 +14,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.permissions.columns import column_names
 from ante_nb.agent.permissions.datanames import OPTIONAL
 from ante_nb.agent.permissions.programs import names
 
@@ -52,12 +53,21 @@ async def bindings_of(code: str, host: Host) -> dict[str, str] | None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     wanted = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return await host.variables(lambda own: kinds(wanted, host.namespace or {}))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return await host.variables(lambda own: kinds(wanted, host.namespace or {}, imported))
 
 
-def kinds(wanted: Iterable[str], space: Mapping[str, Any]) -> dict[str, str]:
-    """The kind of each of those names that ``space`` has."""
-    return {name: kind(space[name]) for name in wanted if name in space}
+def kinds(wanted: Iterable[str], space: Mapping[str, Any], imported: Iterable[str] = ()) -> dict[str, str]:
+    """The kind of each of those names that ``space`` has, and ``.NAME`` for the columns of its frames.
+
+    What the code imports first brings attributes that nobody knows yet: no columns then.
+    """
+    found = {name: kind(space[name]) for name in wanted if name in space}
+    if any(name not in sys.modules for name in imported):
+        return found
+    frames = [space[name] for name, it in found.items() if it == DATA]
+    return {**{f".{name}": DATA for name in column_names(frames)}, **found}
 
 
 def kind(value: Any) -> str:

@@ -210,6 +210,8 @@ class Expressions(ABC):
                 raise Refused("it raises to a power")
 
     def attribute(self, node: ast.Attribute, env: dict[str, str]) -> str:
+        if f".{node.attr}" in self.bindings and self.expr(node.value, env) == DATA:
+            return DATA  # a column; what is called goes another way, and a column is not
         kind = self.resolve(node, env)
         if kind == DATA and node.attr in {*known.SAVES, *known.BY_NAME, "query", "eval"} - {"apply"}:
             raise Refused(f"it passes on {node.attr}")
