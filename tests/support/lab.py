@@ -107,6 +107,8 @@ class Lab:
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_DATA_DIR": str(home / "data"),
             "JUPYTER_RUNTIME_DIR": str(home / "run"),
+            # This tree's extension, not the one that is installed.
+            "JUPYTER_PREFER_ENV_PATH": "0",
             "IPYTHONDIR": str(home / "ipython"),
             **(env or {}),
         }
@@ -190,6 +192,12 @@ class Lab:
         )
         self.page = self.context.new_page()
         self.requests.clear()
+
+    @property
+    def browser(self) -> Browser:
+        """The browser, for pages beside the one of JupyterLab."""
+        assert self._browser is not None
+        return self._browser
 
     @property
     def url(self) -> str:
