@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from traitlets import HasTraits, Unicode
 from traitlets.config import Config
 
-from ante_nb.notebook import arguments
+from ante_nb.notebook import arguments, live_outputs
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
 
@@ -135,7 +135,10 @@ def load(shell: Any) -> None:
     if any(isinstance(t, PromptTransformer) for t in shell.input_transformers_cleanup):
         return
     shell.register_magics(AnteMagics(shell))
+    live_outputs.serve(kernel_state(shell))
     kernel_state(shell).cards.update(sign_in=_sign_in_card, approval=_approval_card, question=_question_card)
+    kernel_state(shell).cards["panel"] = _panel_card
+    _serve_panels(shell)
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
 
@@ -147,6 +150,7 @@ def unload(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("ante", None)
     shell.magics_manager.registry.pop("AnteMagics", None)
+    live_outputs.stop_serving(kernel_state(shell))
     manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
     if manager is not None:
         manager.targets.pop(_PANEL, None)

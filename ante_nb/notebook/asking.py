@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(self, state: KernelState) -> None:
         self.state = state
-        self.publisher: Any = getattr(state.shell, "display_pub", None)
+        self.publisher: Any = state.outputs or getattr(state.shell, "display_pub", None)
         self._slots: list[Slot] = []
 
     def slot(self) -> Slot:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.host import ApprovalPresenter, QuestionPresenter
     from ante_nb.agent.runtime import Runtime
     from ante_nb.notebook.cells.executed import Executed
+    from ante_nb.notebook.live_outputs import LiveOutputs
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class KernelState:
     """The client whose page did not answer when its cells were asked for."""
     missed_cards: str = ""
     """The client whose page did not report the last card: the next one waits for it a shorter time."""
+    outputs: LiveOutputs | None = None
+    """What the running prompt has shown, where pages can be told of it."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
