@@ -146,6 +146,12 @@ COMMANDS: tuple[Command, ...] = (
         "--scan looks for servers on ports 8080-8179",
     ),
     Command("doctor", "", "what is found, what is missing, what to type"),
+    Command(
+        "panel",
+        "[--inline]",
+        "open the panel beside the notebook: provider and model, usage, a prompt box, the running turn; "
+        "--inline shows it below the cell",
+    ),
     Command("help", "", "this help"),
 )
 
