@@ -60,8 +60,7 @@ function render({ model, el }) {
   const offer = (words, key, word, main) => {
     const made = button(words, main);
     made.setAttribute("aria-keyshortcuts", key);
-    made.append(make("kbd", "", key));
-    made.lastChild.setAttribute("aria-hidden", "true");
+    made.dataset.key = key;
     // The second click of a double click was meant for something else.
     made.addEventListener("click", (event) => event.detail < 2 && answer(word));
     keys[key] = made;
@@ -88,8 +87,7 @@ function render({ model, el }) {
   const deny = button("Deny");
   deny.type = "submit";
   deny.setAttribute("aria-keyshortcuts", "n");
-  deny.append(make("kbd", "", "n"));
-  deny.lastChild.setAttribute("aria-hidden", "true");
+  deny.dataset.key = "n";
   keys.n = deny;
   form.append(field, deny);
   form.addEventListener("submit", (event) => {

@@ -63,7 +63,8 @@ function asking({ model, el }, kind) {
   }
   card.addEventListener("focusin", (event) => {
     const from = event.relatedTarget;
-    if (from && from !== document.body && !card.contains(from)) before = from;
+    // Whoever came by Tab from outside the notebook goes on in it.
+    if (from && !card.contains(from) && card.closest(".jp-Notebook")?.contains(from)) before = from;
   });
 
   function say(words, problem) {
