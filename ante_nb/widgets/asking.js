@@ -27,8 +27,6 @@ function asking({ model, el }, kind) {
   card.setAttribute("aria-labelledby", `${id}-title`);
   card.setAttribute("aria-keyshortcuts", CHORD);
   card.tabIndex = -1;
-  // Keys belong to the card while it has the focus: a letter is no command of the notebook.
-  card.dataset.lmSuppressShortcuts = "true";
   const title = make("h3", "", model.get("label"));
   title.id = `${id}-title`;
   const body = make("div", "ante-body");
@@ -141,6 +139,9 @@ function asking({ model, el }, kind) {
       hint.textContent = `${CHORD} leads here, Esc away`;
       say("The turn waits for your answer");
       card.dataset.state = "waiting";
+      // Keys belong to the card while it has the focus: a letter is no command of the notebook. JupyterLab's
+      // bindings mean the element with the focus itself, so each needs the mark.
+      for (const element of [card, ...card.querySelectorAll("*")]) element.dataset.lmSuppressShortcuts = "true";
       enable(false);
       const settle = setTimeout(() => open && enable(true), SETTLING);
       const tell = setTimeout(() => (alert.textContent = `${spoken}. ${CHORD} leads to the answer.`), 100);

@@ -125,6 +125,9 @@ def test_by_keyboard_alone_and_the_focus_is_never_taken(lab_only: Room) -> None:
     card = room.card("touch three")
     page.keyboard.press("Alt+Shift+A")
     page.keyboard.press("Tab")
+    for key in ("b", "ArrowDown", "d", "d", "x", "Control+Shift+Minus", "m"):
+        page.keyboard.press(key)
+    assert room.focused() == "BUTTON Allow once" and card.is_visible()
     page.keyboard.press("Space")
     # A card that comes while somebody types takes no key.
     room.lab.cell(AFTER).locator(".cm-content").click()
