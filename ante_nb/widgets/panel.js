@@ -65,21 +65,26 @@ function turnBox(act, place) {
     await act("stop");
     clearTimeout(late);
   });
-  back.addEventListener("click", () => act("unqueue"));
+  back.addEventListener("click", async () => {
+    const answer = await act("unqueue");
+    if (answer.ok && answer.data) place.back?.(answer.data);
+  });
   return {
     root,
     tick,
     update(state) {
       const turn = state.running;
-      root.hidden = !turn;
+      queue.replaceChildren(...(state.queued || []).map((text) => make("li", "", text)));
+      queue.hidden = back.hidden = !state.queued?.length;
+      // What the turn did not come to is still there, to be taken back.
+      root.hidden = !turn && queue.hidden;
+      row.hidden = !turn;
+      setText(words, turn?.prompt || "The turn has ended before it read:");
       if (!turn) return;
-      setText(words, turn.prompt);
       began = performance.now() - turn.seconds * 1000;
       steps = turn.steps;
       stop.disabled = turn.stopping;
       setText(stop, turn.stopping ? "Stopping …" : "Stop");
-      queue.replaceChildren(...(state.queued || []).map((text) => make("li", "", text)));
-      queue.hidden = back.hidden = !state.queued?.length;
       tick();
     },
   };
@@ -123,6 +128,10 @@ function promptBox(act, place, say) {
     void submit();
   });
   after.addEventListener("click", () => void inCell());
+  place.back = (text) => {
+    input.value = input.value ? `${text}\n${input.value}` : text;
+    if (!input.disabled) input.focus();
+  };
   return {
     form,
     update(state) {

@@ -148,8 +148,10 @@ class Desk:
             # Without the text: it may hold what was typed.
             logger.error("a click could not be carried out: %s", type(error).__name__)
             ok, words = False, f"that went wrong ({type(error).__name__}); the log may say more"
+        data, self._actions.taken_back = self._actions.taken_back, ""
+        answer = {"kind": "answer", "n": content.get("n"), "ok": ok, "text": _safe(words), "data": data}
         with suppress(Exception):
-            send({"kind": "answer", "n": content.get("n"), "ok": ok, "text": _safe(words)})
+            send(answer)
         self.changed()
 
     def _spawn(self, work: Any) -> None:

@@ -38,6 +38,8 @@ class Actions:
         self._changed = changed
         self.live: dict[str, list[ModelSpec]] = {}
         """What the servers themselves have told of their models."""
+        self.taken_back = ""
+        """A message that was taken back, for the view that asked: it goes into its prompt box again."""
         self._busy: dict[str, str] | None = None
         self._work: concurrent.futures.Future[Any] | None = None
         self._attempt: Attempt | None = None
@@ -250,4 +252,7 @@ class Actions:
     async def _on_unqueue(self, content: dict[str, Any]) -> str | None:
         unqueue: Callable[[], str | None] | None = getattr(self._state.runtime, "unqueue", None)
         taken = unqueue() if unqueue is not None else None
-        return "taken back" if taken is not None else "nothing was queued any more"
+        if taken is None:
+            return "nothing was queued any more"
+        self.taken_back = taken
+        return "taken back"
