@@ -20,6 +20,7 @@ _LIMIT = 100_000
 """Characters of a request that the card shows; what is left out is counted there."""
 _TWIN_LIMIT = 6_000
 _WORDS_LIMIT = 300
+_MOST_STAGES = 100
 
 _TITLES = {
     "Bash": "Run this command?",
@@ -83,11 +84,17 @@ def stages(request: ApprovalRequest) -> list[list[str]]:
     command = request.call.arguments.get("command")
     if not isinstance(command, str):
         return []
+    whole = judge(command)
     rows = []
-    for stage in judge(command).stages[:100]:
+    for stage in whole.stages[:_MOST_STAGES]:
         found = judge(stage.text)
         why = "only reads" if found.verdict == "safe" else found.reason
         rows.append([visible(redact(stage.text)), found.verdict, visible(redact(why))])
+    if whole.shell.opaque or len(whole.stages) > _MOST_STAGES:
+        why = (
+            "it cannot be taken apart for sure" if whole.shell.opaque else "there are too many stages to list"
+        )
+        rows.append(["…", "unknown", f"more may run: {why}"])
     return rows
 
 

@@ -41,9 +41,13 @@ function render({ model, el }) {
 
   const why = make("p", "ante-why");
   why.id = `${id}-why`;
-  const summary = make("span", "ante-summary", model.get("summary"));
+  const summary = make("span", "ante-summary", `${model.get("summary")} `);
+  // A one-line command stands below in full; the summary is then for those who do not see it.
+  const [first] = model.get("blocks");
+  const code = first?.kind === "code" ? first.tokens.map(([, text]) => text).join("").trim() : null;
+  if (code !== null && model.get("summary").includes(code)) summary.className = "ante-unseen";
   why.append(summary);
-  if (reason) why.append(make("span", "ante-faint", ` asked because: ${reason}`));
+  if (reason) why.append(make("span", "ante-faint", `Asked because: ${reason}`));
   card.setAttribute("aria-describedby", why.id);
   body.append(why);
   for (const block of model.get("blocks")) {

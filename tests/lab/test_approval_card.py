@@ -50,7 +50,7 @@ def test_every_answer_by_mouse(room: Room) -> None:
     )
     # What a screen reader is told: the question, why it is asked, and that there is one.
     card = room.page.get_by_role("group", name="Run this command?", exact=True)
-    assert "asked because" in card.locator(f"#{card.get_attribute('aria-describedby')}").inner_text()
+    assert "Asked because" in card.locator(f"#{card.get_attribute('aria-describedby')}").inner_text()
     assert "Run this command?" in card.get_by_role("alert").text_content()
     assert "waits" in card.get_by_role("status").inner_text()
     rule = card.get_by_role("button", name="Allow for this session").get_attribute("aria-describedby")
