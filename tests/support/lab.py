@@ -298,9 +298,15 @@ class Lab:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"JupyterLab did not save {path.name}")
             self.page.wait_for_timeout(200)
-        self.page.wait_for_timeout(300)
-        saved: dict[str, Any] = json.loads(path.read_text())
-        return saved
+        while True:
+            self.page.wait_for_timeout(300)
+            try:
+                saved: dict[str, Any] = json.loads(path.read_text())
+            except json.JSONDecodeError:  # it is being written
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return saved
 
     def screenshot(self, path: Path) -> Path:
         self.page.screenshot(path=path)

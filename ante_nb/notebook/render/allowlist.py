@@ -124,7 +124,8 @@ def clean_foreign(html: str) -> str:
     Structure, text, links and embedded images: every element that it opens is closed and it closes none of
     ours; it has no classes, styles or roles.
     """
-    return _strict_cleaner().clean(html)
+    # Again after parsing: a character may have come as an entity.
+    return visible(_strict_cleaner().clean(visible(html)))
 
 
 def clean(html: str) -> str:

@@ -177,6 +177,12 @@ def test_a_table_cannot_leave_its_card(inside: str) -> None:
     assert "<td>" in html and 'colspan="2"' in html
 
 
+def test_nothing_hides_in_a_table() -> None:
+    html = clean_foreign(TABLE.format("a&#x202e;b\u202ec&#x1b;[31m\ud83d<b>x</b>"))
+    assert "a[U+202E]b[U+202E]c" in html and "\u202e" not in html and "\x1b" not in html
+    html.encode()
+
+
 VEGA = "application/vnd.vegalite.v5+json"
 PLOTLY = "application/vnd.plotly.v1+json"
 GOOD_VEGA: dict[str, Any] = {
