@@ -196,7 +196,7 @@ function selector(act) {
     if (!known) options.unshift({ value: found.value, text: found.value || "default: nothing is sent" });
     if (found.chosen && found.value !== "") options.push({ value: "", text: "take the choice back" });
     const none = name === "thinking" && !found.options.length;
-    fillSelect(control, [{ options: none ? [{ value: "", text: "this model has no levels" }] : options }], found.value);
+    fillSelect(control, [{ options: none ? [{ value: "", text: state.problem ? "known once the provider can be used" : "this model has no levels" }] : options }], found.value);
     control.disabled = none;
     const more = [found.in_use ? `in use: ${found.in_use}` : "", found.words && found.words !== found.value ? found.words : ""];
     setText(note, [...more, found.source ? `from ${found.source}` : ""].filter(Boolean).join(" · "));

@@ -62,6 +62,7 @@ function modelBox(choose) {
     list.hidden = !models.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
     draw();
+    if (!list.hidden) list.scrollIntoView({ block: "nearest" });
   }
   function close() {
     list.hidden = true;

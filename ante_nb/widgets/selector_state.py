@@ -199,7 +199,11 @@ def _model_row(spec: ModelSpec) -> dict[str, Any]:
     return {
         "id": spec.id,
         "context": _short(spec.context_limit),
-        "price": f"${price}" if price[:1].isdigit() else "price unknown" if price == "unknown" else price,
+        "price": f"${price} per 1M"
+        if price[:1].isdigit()
+        else "price unknown"
+        if price == "unknown"
+        else price,
         "vision": spec.vision,
         "note": note,
         "warn": bool(note),

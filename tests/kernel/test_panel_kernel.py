@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -12,6 +13,9 @@ from jupyter_client import BlockingKernelClient
 from support.ante import point_at
 from support.chat_server import Reply, text, wait_for
 from support.kernel import Kernel
+from support.local_kernels import demo_model, use_model
+
+from ante_nb.local import stop_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,3 +147,28 @@ def test_without_a_person_it_is_text(kernel: Kernel) -> None:
     assert "widget" not in json.dumps(outcome.outputs)
     wrong = kernel.run("%ante panel sideways")
     assert wrong.status == "error" and "--inline" in wrong.error
+
+
+@pytest.mark.model
+def test_a_local_model_is_loaded_and_unloaded(isolated_home: Path, tmp_path: Path) -> None:
+    base = use_model(isolated_home, demo_model())
+    try:
+        with Kernel(cwd=tmp_path) as kernel:
+            assert kernel.run("%load_ext ante_nb").status == "ok"
+            page = Page(kernel)
+            page.until(lambda: page.said)
+            page.send(kind="ready")
+            page.until(lambda: page.state.get("models"))
+            assert page.state["local"] and page.state["models"][0]["loaded"] == ""
+            page.send(kind="local_start", n=1, model=page.state["model"]["value"])
+            assert "is loaded" in page.answer(1)["text"]
+            # It was said meanwhile what went on.
+            busy = [m["state"].get("busy") for m in page.said if m.get("kind") == "state"]
+            assert any(busy)
+            page.until(lambda: "loaded" in [row["loaded"] for row in page.state["models"]])
+            page.send(kind="local_stop", n=2)
+            assert "stopped" in page.answer(2)["text"]
+            page.until(lambda: not any(row["loaded"] for row in page.state["models"]))
+            page.client.stop_channels()
+    finally:
+        asyncio.run(stop_all(base))
