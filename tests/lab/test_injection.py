@@ -118,7 +118,8 @@ CLICK = """() => {
         if (plain || /^(https?:[/][/]|mailto:)/i.test(link.getAttribute('href') || '')) event.preventDefault();
     }, true);
     let count = 0;
-    for (const output of document.querySelectorAll('.jp-OutputArea-output, body > *')) {
+    const outputs = document.querySelectorAll('.jp-OutputArea-output');
+    for (const output of outputs.length ? outputs : [document.body]) {
         for (const e of output.querySelectorAll('a, summary, img, span[title], td, mjx-container, .ante-card *')) {
             for (const kind of ['mouseover', 'mousedown', 'mouseup', 'click'])
                 e.dispatchEvent(new MouseEvent(kind, {bubbles: true, cancelable: true, view: window}));
