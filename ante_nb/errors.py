@@ -44,6 +44,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ante_nb.redact import redact
+from ante_nb.visible import visible
 
 if TYPE_CHECKING:
     from ante_nb.messages import Message
@@ -97,11 +98,12 @@ class AnteError(Exception):
     kind: ClassVar[str] = "error"
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        # Here, so that no traceback, repr or log of it can hold a key that somebody put into a message.
-        message = redact(message)
+        # Here, so that no traceback, repr or log of it can hold a key that somebody put into a message, nor
+        # an escape sequence that a server put into its own.
+        message = visible(redact(message))
         super().__init__(message)
         self.message = " ".join(message.split())
-        self.hint = redact(" ".join(hint.split())) if hint else None
+        self.hint = visible(redact(" ".join(hint.split()))) if hint else None
         self.turn: Any = None
 
     def __str__(self) -> str:
@@ -112,7 +114,7 @@ class AnteError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """One readable line in place of a traceback (IPython calls this)."""
-        return [redact(f"ante: {self}")]
+        return [visible(redact(f"ante: {self}"))]
 
 
 class ConfigError(AnteError):

@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from traitlets import HasTraits, Unicode
 from traitlets.config import Config
 
-from ante_nb.notebook import arguments
+from ante_nb.notebook import arguments, live_outputs
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
 
@@ -94,12 +94,51 @@ def _sign_in_card(*args: Any, **state: Any) -> Any:
     return SignInCard(*args, **state)
 
 
+def _approval_card(*args: Any, **state: Any) -> Any:
+    from ante_nb.widgets.approval_card import ApprovalCard
+
+    return ApprovalCard(*args, **state)
+
+
+def _question_card(*args: Any, **state: Any) -> Any:
+    from ante_nb.widgets.question_card import QuestionCard
+
+    return QuestionCard(*args, **state)
+
+
+def _panel_card(state: Any) -> Any:
+    from ante_nb.widgets.panel import PanelCard
+
+    return PanelCard(state)
+
+
+_PANEL = "ante_nb.panel"
+"""The comm target that a page with our extension opens; :data:`ante_nb.widgets.panel.TARGET`."""
+
+
+def _serve_panels(shell: Any) -> None:
+    """Answer pages that open a panel. The panel's code is imported by the first one."""
+    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    if manager is None:
+        return
+
+    def opened(comm: Any, message: Any) -> None:
+        from ante_nb.widgets import panel
+
+        panel.opened(kernel_state(shell), comm, message)
+
+    manager.register_target(_PANEL, opened)
+
+
 def load(shell: Any) -> None:
     """Register the magics and the prompt transformer with ``shell``; a second call changes nothing."""
     if any(isinstance(t, PromptTransformer) for t in shell.input_transformers_cleanup):
         return
     shell.register_magics(AnteMagics(shell))
-    kernel_state(shell).cards["sign_in"] = _sign_in_card
+    live_outputs.serve(kernel_state(shell))
+    kernel_state(shell).cards.update(sign_in=_sign_in_card, approval=_approval_card, question=_question_card)
+    kernel_state(shell).cards["panel"] = _panel_card
+    _serve_panels(shell)
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
     kernel_state(shell).made.look(shell.user_ns, getattr(shell, "user_ns_hidden", {}), None, 0)
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
@@ -112,6 +151,10 @@ def unload(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("ante", None)
     shell.magics_manager.registry.pop("AnteMagics", None)
+    live_outputs.stop_serving(kernel_state(shell))
+    manager = getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    if manager is not None:
+        manager.targets.pop(_PANEL, None)
     try:
         shell.events.unregister("post_run_cell", kernel_state(shell).note_result)
     except ValueError:

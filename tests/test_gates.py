@@ -120,6 +120,7 @@ def test_load_ext_is_silent_and_imports_nothing_heavy(kernel, isolated_home) -> 
 # Rooms from the ground up; a room may import from its own height (only itself) and from below.
 HEIGHT = {
     "": 0, "_version": 0, "messages": 0, "errors": 0, "envelope": 0, "ids": 0, "offline": 0, "redact": 0, "log": 0, "paths": 0,
+    "visible": 0,
     "providers.spec": 1,  # pure values: what a choice is
     "settings_schema": 2, "settings": 3,
     "providers": 4,

@@ -8,7 +8,9 @@ import tomllib
 from pathlib import Path
 
 import ante_nb
+from ante_nb import magics
 from ante_nb.notebook.cells import link
+from ante_nb.widgets import panel
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENSION = ROOT / "labextension"
@@ -26,6 +28,9 @@ def test_its_parts_fit_together() -> None:
     code = (EXTENSION / package["jupyterlab"]["_build"]["load"]).read_text()
     assert f"_JUPYTERLAB ||= {{}})['{package['name']}']" in code
     assert f"registerCommTarget('{link.TARGET}'" in code
-    assert re.search(r"PROTOCOL = (\d+)", code)[1] == str(link.PROTOCOL)  # type: ignore[index]
+    assert f"const PROTOCOL = {link.PROTOCOL};" in code
+    assert f"const PANEL_PROTOCOL = {panel.PROTOCOL};" in code
+    assert f"const VERSION = '{ante_nb.__version__}';" in code
+    assert f"createComm('{panel.TARGET}')" in code and panel.TARGET == magics._PANEL
     # What a model wrote must reach the page as text alone.
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|eval\(|new Function|fetch\(", code)

@@ -141,6 +141,9 @@ class TurnHandle:
         self.error: BaseException | None = None
         self.done = threading.Event()
         self.cancelled_at: float | None = None
+        self.started_at = time.monotonic()
+        self.interrupt: Callable[[], None] | None = None
+        """What an interrupt by the person does, where that is more than :meth:`cancel`; thread-safe."""
         self._finished = finished
         self._loop = agent_loop()
         self._task: asyncio.Task[Any] | None = None

@@ -31,6 +31,7 @@ from ante_nb.agent.host import (
     T,
 )
 from ante_nb.log import logger
+from ante_nb.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -174,13 +175,14 @@ def ask_by_input(
     request: ApprovalRequest, read: Callable[[str], str], write: Callable[[str], None]
 ) -> Approval:
     """The approval dialogue over a line-wise prompt: yes, session, always, no (with a word of why)."""
-    write(f"\n{request.summary}")
+    write(f"\n{visible(request.summary)}")
     if request.detail and request.detail.strip() not in request.summary:
-        write(request.detail if len(request.detail) < 4_000 else request.detail[:4_000] + "\n...")
+        detail = visible(request.detail)
+        write(detail if len(detail) < 4_000 else detail[:4_000] + "\n...")
     grant = f" [s]ession ({request.grant}), [a]lways," if request.grant else ""
     prompt = f"Allow? [y]es,{grant} [N]o, or say what to do instead: "
     try:
-        answer = read(prompt).strip()
+        answer = read(visible(prompt)).strip()
     except (EOFError, KeyboardInterrupt):
         return Approval("deny")
     word = answer.lower()

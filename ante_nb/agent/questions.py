@@ -6,6 +6,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from ante_nb.visible import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,9 +38,9 @@ def ask_questions(
 
 def _one(question: Question, read: Callable[[str], str], write: Callable[[str], None]) -> list[str]:
     head = f"{question.header}: " if question.header else ""
-    write(f"\n{head}{question.question}")
+    write(visible(f"\n{head}{question.question}"))
     for number, option in enumerate(question.options, 1):
-        write(f"  {number}. {option}")
+        write(visible(f"  {number}. {option}"))
     free = question.custom or not question.options
     wanted = "numbers, separated by commas" if question.multiple else "number"
     prompt = {

@@ -395,6 +395,14 @@ class Runtime(SessionMoves, Conversation):
         if turn.status == "completed":
             self._remember_model(plan.choice)
 
+    def stop(self) -> bool:
+        """Stop the running turn as an interrupt does; whether one runs. May be called from any thread."""
+        running = self.running
+        if running is None:
+            return False
+        (running.interrupt or running.cancel)()
+        return True
+
     def _refuse(self, turn: Turn, error: AnteError, host: Host, status: TurnStatus = "failed") -> None:
         from ante_nb.agent.endings import tell_unsaid
         from ante_nb.messages import TurnEnded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ante_nb.agent.headless import ask_by_input
@@ -11,20 +12,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.host import ApprovalPresenter
+    from ante_nb.notebook.asking import CardQuestion, Desk
     from ante_nb.notebook.interrupt import InterruptGuard
     from ante_nb.notebook.state import KernelState
 
 T = TypeVar("T")
 
+_MOST_WORDS = 4_000
+
 READY_TIMEOUT = 1.5
 """Seconds in which a presenter must know that its front end answers."""
 
 
-async def approve(state: KernelState, request: ApprovalRequest, guard: InterruptGuard | None) -> Approval:
-    """The person's answer, by the first presenter that is ready; denied where there is nobody."""
+async def approve(
+    state: KernelState, request: ApprovalRequest, guard: InterruptGuard | None, desk: Desk | None = None
+) -> Approval:
+    """The person's answer, by the first presenter that is ready; denied where there is nobody.
+
+    A card at the ``desk`` is asked after ``state.presenters``, stdin is the last. Cancelled, it takes the
+    question back.
+    """
     from ante_nb.log import logger
 
-    presenters: list[ApprovalPresenter] = [*state.presenters, StdinPresenter(state, guard)]
+    presenters: list[ApprovalPresenter] = list(state.presenters)
+    if desk is not None:
+        presenters.append(CardPresenter(desk, request))
+    presenters.append(StdinPresenter(state, guard))
     for presenter in presenters:
         try:
             if await presenter.ready(READY_TIMEOUT):
@@ -33,6 +46,58 @@ async def approve(state: KernelState, request: ApprovalRequest, guard: Interrupt
             # A presenter that is broken must not decide; the next one is asked.
             logger.exception("the approval presenter %s failed", presenter.name)
     return Approval("deny", by="unattended")
+
+
+class CardPresenter:
+    """Asks one request by a card in the cell."""
+
+    name = "card"
+
+    def __init__(self, desk: Desk, request: ApprovalRequest) -> None:
+        self._desk = desk
+        self._request = request
+        self._question: CardQuestion | None = None
+
+    async def ready(self, timeout: float) -> bool:
+        if not self._desk.can_show:
+            return False
+        from ante_nb.notebook import approval_view as view
+        from ante_nb.notebook.asking import CardQuestion
+
+        request = self._request
+        self._question = CardQuestion(
+            self._desk, "approval", view.pending_twins(request), self._accept, **view.traits(request)
+        )
+        try:
+            return await self._question.opened(timeout)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._question.end(None)
+            raise
+
+    async def ask(self, request: ApprovalRequest) -> Approval:
+        from ante_nb.notebook import approval_view as view
+
+        assert self._question is not None
+        twins, words = view.unanswered(request, "the question could not be shown any more")
+        try:
+            answer: Approval = await self._question.answered()
+            twins, words = view.decided(request, answer)
+        except asyncio.CancelledError:
+            twins, words = view.unanswered(request, "the turn was stopped")
+            raise
+        finally:
+            self._question.end(twins, words)
+        return answer
+
+    def _accept(self, content: dict[str, Any]) -> Approval | None:
+        answer, said = content.get("answer"), content.get("feedback")
+        if answer == "deny":
+            return Approval("deny", said.strip()[:_MOST_WORDS] if isinstance(said, str) else "")
+        if answer in ("session", "always") and not self._request.grant:
+            return None
+        return Approval(answer) if answer in ("once", "session", "always") else None
 
 
 class StdinPresenter:

@@ -210,6 +210,12 @@ COMMANDS: tuple[Command, ...] = (
         "the MCP servers of settings.json and their tools; starts them, as the first prompt does",
     ),
     Command("doctor", "", "what is found, what is missing, what to type"),
+    Command(
+        "panel",
+        "[--inline]",
+        "open the panel beside the notebook: provider and model, usage, a prompt box, the running turn; "
+        "--inline shows it below the cell",
+    ),
     Command("help", "", "this help"),
 )
 

@@ -20,6 +20,7 @@ _STORE = "store"
 _BACKENDS = ("file", "keyring")
 _NAMES = {"file": "files", "keyring": "the system keyring"}
 _WAYS = {"browser": "browser", "device": "device code", "paste": "pasted code"}
+_LEFT = "it stays valid there until it expires or you end the session on the vendor's page"
 _HEAD = ("provider", "how", "as", "until", "from")
 
 
@@ -46,7 +47,6 @@ def logout(state: KernelState, rest: str) -> None:
     spec = spec_of(state, words[0])
     sign_ins = state.runtime.sign_ins
     store = sign_ins.store
-    where = store.place(spec.preset)
     try:
         record = sign_ins.renewal.current(spec.preset)
     except AnteError as error:
@@ -60,12 +60,58 @@ def logout(state: KernelState, rest: str) -> None:
         say(f"not signed in to {spec.display_name} here")
         return
     said = _revoke(state, spec, record) if record is not None else "nothing could be revoked"
+    say(_deleted(state, spec, said))
+    tell_news(state)
+
+
+async def sign_out(state: KernelState, spec: OAuthSpec) -> str:
+    """:func:`logout` for a button, on the agent's loop; what there is to say of it.
+
+    Raises:
+        ConfigError: the store cannot be used.
+    """
+    from ante_nb.providers.auth.vendor_profile import is_profile
+
+    try:
+        record = state.runtime.sign_ins.renewal.current(spec.preset)
+    except AnteError:
+        record = None  # nothing to revoke with, and the person wants it gone
+    if record is not None and is_profile(record):
+        return f"{record.source} is the vendor's own: sign out with the vendor's tool. Nothing was changed."
+    if record is None and spec.preset not in state.runtime.sign_ins.store.presets():
+        return f"not signed in to {spec.display_name} here"
+    said = "nothing could be revoked"
+    if record is not None and not _can_revoke(spec):
+        said = f"the vendor has no way to revoke it ({_LEFT})"
+    elif record is not None:
+        try:
+            revoked = await _ask_to_revoke(spec, record)
+            said = "the vendor has revoked it" if revoked else f"the vendor did not revoke it, {_LEFT}"
+        except AnteError as error:
+            said = f"the vendor could not be told ({error.message}), {_LEFT}"
+    return _deleted(state, spec, said)
+
+
+def _deleted(state: KernelState, spec: OAuthSpec, said: str) -> str:
+    """Delete the record; what there is to say of it."""
+    store = state.runtime.sign_ins.store
+    where = store.place(spec.preset)
     with store.lock(spec.preset):
         store.delete(spec.preset)
-    sign_ins.renewal.forget(spec.preset)
+    state.runtime.sign_ins.renewal.forget(spec.preset)
     state.runtime.changed()
-    say(f"signed out of {spec.display_name}: {said}; deleted from {where}")
-    tell_news(state)
+    return f"signed out of {spec.display_name}: {said}; deleted from {where}"
+
+
+def _can_revoke(spec: OAuthSpec) -> bool:
+    return spec.revoke_url is not None or spec.discovery_url is not None
+
+
+async def _ask_to_revoke(spec: OAuthSpec, record: SignInRecord) -> bool:
+    from ante_nb.providers.auth import endpoint
+
+    whole = await endpoint.discovery(spec) if spec.revoke_url is None else spec
+    return await endpoint.revoke(whole, record)
 
 
 def _revoke(state: KernelState, spec: OAuthSpec, record: SignInRecord) -> str:
@@ -75,26 +121,19 @@ def _revoke(state: KernelState, spec: OAuthSpec, record: SignInRecord) -> str:
         SignInError: interrupted.
     """
     from ante_nb.notebook.waiting import wait_for
-    from ante_nb.providers.auth import endpoint
 
-    left = "it stays valid there until it expires or you end the session on the vendor's page"
-    if spec.revoke_url is None and spec.discovery_url is None:
-        return f"the vendor has no way to revoke it ({left})"
-
-    async def ask() -> bool:
-        whole = await endpoint.discovery(spec) if spec.revoke_url is None else spec
-        return await endpoint.revoke(whole, record)
-
+    if not _can_revoke(spec):
+        return f"the vendor has no way to revoke it ({_LEFT})"
     try:
-        revoked = wait_for(ask())
+        revoked = wait_for(_ask_to_revoke(spec, record))
     except TurnError:
         raise SignInError(
             "interrupted: the sign-in is still stored here; the vendor may have revoked it already",
             f"`%ante logout {spec.preset}` again ends it for good.",
         ) from None
     except AnteError as error:
-        return f"the vendor could not be told ({error.message}), {left}"
-    return "the vendor has revoked it" if revoked else f"the vendor did not revoke it, {left}"
+        return f"the vendor could not be told ({error.message}), {_LEFT}"
+    return "the vendor has revoked it" if revoked else f"the vendor did not revoke it, {_LEFT}"
 
 
 # ----------------------------------------------------------------------------------------------- auth

@@ -132,7 +132,8 @@ def _end(shell: Any, turn: Turn, flags: Any) -> None:
         return
     if flags.keep_going:
         from ante_nb.redact import redact
+        from ante_nb.visible import visible
 
-        print(redact(f"ante: {turn.error}"))
+        print(visible(redact(f"ante: {turn.error}")))
         return
     raise turn.error

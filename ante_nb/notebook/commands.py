@@ -239,29 +239,39 @@ def _chosen(state: KernelState) -> None:
 
 
 def _save(state: KernelState, rest: str) -> None:
+    for line in save_choices(state):
+        say(line)
+
+
+def save_choices(state: KernelState) -> list[str]:
+    """Write the session's choices to settings.json; what there is to say of it.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
     from ante_nb.settings import TRANSPORTS, save
 
     choices = state.runtime.choices
     changes: dict[str, Any] = {
         key: value for key in ("provider", "model", "thinking") if (value := getattr(choices, key))
     }
-    if choices.mode:
-        if choices.mode == "yolo":
-            say("yolo is never saved; the mode in settings.json stays as it is")
-        else:
-            changes["permission_mode"] = choices.mode
+    said = []
+    if choices.mode == "yolo":
+        said.append("yolo is never saved; the mode in settings.json stays as it is")
+    elif choices.mode:
+        changes["permission_mode"] = choices.mode
     if choices.openai_transport in TRANSPORTS:
         changes["openai_transport"] = choices.openai_transport
     if choices.data_policy:
         changes["data_policy"] = choices.data_policy
     if not changes:
-        say(
+        return [
+            *said,
             "nothing to save: no provider, model, thinking level, mode, transport or data policy was chosen"
-            " in this session"
-        )
-        return
+            " in this session",
+        ]
     path = save(changes)
-    say(f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items()))
+    return [*said, f"saved to {path}: " + ", ".join(f"{key} = {value}" for key, value in changes.items())]
 
 
 def _reset(state: KernelState, rest: str) -> None:
@@ -326,6 +336,12 @@ def _doctor(state: KernelState, rest: str) -> None:
         say(f"{'ok ' if ok else '-- '} {what}" + (f"\n      {hint}" if hint and not ok else ""))
 
 
+def _panel(state: KernelState, rest: str) -> None:
+    from ante_nb.notebook.panel_command import panel
+
+    panel(state, rest)
+
+
 def _help(state: KernelState, rest: str) -> None:
     print(arguments.full_help())
 
@@ -366,5 +382,6 @@ _HANDLERS: dict[str, Callable[[Any, str], None]] = {
     "local": _local,
     "mcp": mcp_commands.mcp,
     "doctor": _doctor,
+    "panel": _panel,
     "help": _help,
 }

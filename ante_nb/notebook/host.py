@@ -23,6 +23,7 @@ from ante_nb.agent.host import (
     T,
 )
 from ante_nb.notebook.approval import approve, ask_now, can_ask
+from ante_nb.notebook.asking import Asked, Desk
 from ante_nb.notebook.cells.live import Cells
 from ante_nb.notebook.python_run import run_python
 from ante_nb.notebook.questions import ask, put_now
@@ -63,6 +64,7 @@ class NotebookHost:
         self._owner = threading.current_thread()
         self._pumped = 0.0
         self._asking_cells = asyncio.Lock()
+        self._desk = Desk(state)
         self._cells = Cells(state, self._awaited if guard is not None else None)
 
     @property
@@ -167,7 +169,16 @@ class NotebookHost:
     async def approve(self, request: ApprovalRequest) -> Approval:
         if self._guard is None:
             return await self._mailbox.work(lambda: self._approve_blocking(request))  # type: ignore[no-any-return]
-        return await self._mailbox.work(lambda: approve(self._state, request, self._guard))  # type: ignore[no-any-return]
+        return await self._asked(lambda: approve(self._state, request, self._guard, self._desk))  # type: ignore[no-any-return]
+
+    async def _asked(self, dialogue: Callable[[], Awaitable[Any]]) -> Any:
+        """Hold a dialogue on the kernel's loop; it is taken back when this is cancelled."""
+        asked = Asked()
+        try:
+            return await self._mailbox.work(lambda: asked.run(dialogue()))
+        except asyncio.CancelledError:
+            asked.withdraw()
+            raise
 
     def _approve_blocking(self, request: ApprovalRequest) -> Approval:
         self._pump(False)
@@ -178,7 +189,7 @@ class NotebookHost:
     async def ask_user(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
         if self._guard is None:
             return await self._mailbox.work(lambda: self._ask_blocking(questions))  # type: ignore[no-any-return]
-        return await self._mailbox.work(lambda: ask(self._state, questions, self._guard))  # type: ignore[no-any-return]
+        return await self._asked(lambda: ask(self._state, questions, self._guard, self._desk))  # type: ignore[no-any-return]
 
     def _ask_blocking(self, questions: tuple[Question, ...]) -> list[list[str]] | None:
         self._pump(False)

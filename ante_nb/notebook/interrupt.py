@@ -97,6 +97,15 @@ class InterruptGuard:
             self._kick()
             self._nudge(section)
 
+    def stop(self) -> None:
+        """What a first interrupt does, for a button. Called on any thread while the block runs."""
+        self._cancel()
+        if self._blocking and threading.current_thread() is threading.main_thread():
+            return  # the code that runs has itself called this; it ends when it returns
+        self.end_code()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
     def _on_sigint(self, signum: int, frame: Any) -> None:
         now = time.monotonic()
         if self._nudging:

@@ -48,7 +48,7 @@ def key(state: KernelState, rest: str) -> None:
     if delete:
         _forget(state, ident)
     else:
-        _enter(state, provider, ident)
+        _enter(state, provider)
     for name in names:
         if os.environ.get(name, "").strip():
             say(f"{name} is set in the environment: while it is, it is used and the store is not asked.")
@@ -115,16 +115,13 @@ def _no_key_taken(state: KernelState, provider: ProviderSpec) -> ConfigError:
     )
 
 
-def _enter(state: KernelState, provider: ProviderSpec, ident: str) -> None:
+def _enter(state: KernelState, provider: ProviderSpec) -> None:
     import getpass
 
     from IPython.core.error import StdinNotImplementedError
 
-    from ante_nb import paths
     from ante_nb.notebook.approval import can_ask
     from ante_nb.notebook.waiting import interruptible
-    from ante_nb.providers.auth.keys import check_key
-    from ante_nb.redact import register
 
     assert provider.auth is not None
     nobody = ConfigError(
@@ -142,28 +139,49 @@ def _enter(state: KernelState, provider: ProviderSpec, ident: str) -> None:
         raise nobody from None
     except (KeyboardInterrupt, EOFError):
         raise AnteError("interrupted: no key was stored") from None
+    for line in keep(state, provider, typed):
+        say(line)
+
+
+def keep(state: KernelState, provider: ProviderSpec, typed: str) -> list[str]:
+    """Store what the person typed as the provider's key; what there is to say of it.
+
+    Raises:
+        ConfigError: nothing was typed, it cannot be a key, or the store cannot be used.
+    """
+    from ante_nb import paths
+    from ante_nb.providers.auth.keys import check_key
+    from ante_nb.redact import register
+
     if not typed.strip():
-        raise ConfigError("nothing was typed: no key was stored", "Run the cell again and paste the key.")
+        raise ConfigError("nothing was typed: no key was stored", "Try again and paste the key.")
     register(typed.strip())
+    ident = provider.alias_of or provider.id
     clean = check_key(typed, f"key for {ident}")
     store = state.runtime.keys.store
     store.set(ident, clean)
-    say(f"the key for {ident} is stored in {paths.display(store.path)}, which only you can read")
+    said = [f"the key for {ident} is stored in {paths.display(store.path)}, which only you can read"]
     if provider.key_prefix and not clean.startswith(provider.key_prefix):
-        say(
+        said.append(
             f"it does not start with {provider.key_prefix} as every key of {provider.display_name} does:"
             f" it probably belongs elsewhere{f'; get one at {provider.key_page}' * bool(provider.key_page)}"
         )
     state.runtime.changed()
+    return said
 
 
 def _forget(state: KernelState, ident: str) -> None:
+    say(forget(state, ident))
+
+
+def forget(state: KernelState, ident: str) -> str:
+    """Delete the stored key of a provider; what there is to say of it."""
     from ante_nb import paths
 
     store = state.runtime.keys.store
     where = paths.display(store.path)
-    if store.delete(ident):
-        say(f"the key for {ident} was deleted from {where}; the vendor still accepts it until it is revoked")
-    else:
-        say(f"there is no key for {ident} in {where}")
+    deleted = store.delete(ident)
     state.runtime.changed()
+    if not deleted:
+        return f"there is no key for {ident} in {where}"
+    return f"the key for {ident} was deleted from {where}; the vendor still accepts it until it is revoked"

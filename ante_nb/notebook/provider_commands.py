@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ante_nb.errors import AnteError, ConfigError
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
 
     from ante_nb.notebook.state import KernelState
     from ante_nb.providers.auth.keys import Credential
@@ -38,10 +38,15 @@ def providers(state: KernelState, rest: str) -> None:
         )
     now = _in_force(state)
     rows = [("  provider", "wire", "signed in", "base URL (source)")]
-    for provider in _own_rows(state):
+    for provider in own_rows(state):
         mark = "*" if now is not None and now.provider.id == provider.id else " "
         rows.append(
-            (f"{mark} {provider.id}", provider.wire_style, signed_in(state, provider), _base(state, provider))
+            (
+                f"{mark} {provider.id}",
+                provider.wire_style,
+                signed_in(state, provider),
+                base_of(state, provider),
+            )
         )
     table(rows)
     say("`%ante provider ID` chooses, `%ante key ID` asks for a key, `%ante models ID` lists the models.")
@@ -49,12 +54,10 @@ def providers(state: KernelState, rest: str) -> None:
 
 def short_providers(state: KernelState) -> None:
     """``%ante provider``: ids, names and whether they are ready."""
-    table(
-        (provider.id, f"{provider.display_name}; {ready(state, provider)}") for provider in _own_rows(state)
-    )
+    table((provider.id, f"{provider.display_name}; {ready(state, provider)}") for provider in own_rows(state))
 
 
-def _own_rows(state: KernelState) -> list[ProviderSpec]:
+def own_rows(state: KernelState) -> list[ProviderSpec]:
     """The providers without second names of the same one."""
     return [p for p in state.runtime.catalog().providers.values() if p.alias_of is None]
 
@@ -92,7 +95,8 @@ def signed_in(state: KernelState, provider: ProviderSpec) -> str:
     return f"not signed in (`{sign_in}`)" if sign_in else "not signed in"
 
 
-def _base(state: KernelState, provider: ProviderSpec) -> str:
+def base_of(state: KernelState, provider: ProviderSpec) -> str:
+    """The base URL in effect and where it comes from, or what to set."""
     from ante_nb.providers.catalog import environment
     from ante_nb.providers.failure_words import safe_url
 
@@ -143,13 +147,13 @@ def models(state: KernelState, rest: str) -> None:
     catalog = state.runtime.catalog()
     named = catalog.provider(names[0]) if names else None
     if live:
-        _show_live(state, named or _chosen_provider(state))
+        _show_live(state, named or chosen_provider(state))
         return
     now = _in_force(state)
     if named is not None:
         _show(state, named, now)
         return
-    for provider in _own_rows(state):
+    for provider in own_rows(state):
         say(f"{provider.id}: {provider.display_name}; {ready(state, provider)}")
         _show(state, provider, now)
         say()
@@ -171,7 +175,7 @@ def short_models(state: KernelState) -> None:
         spec = state.runtime.catalog().model_for(choice.provider.id, model_id)
         context = f"{spec.context_limit:,} tokens of context" if spec.context_limit else "context unknown"
         mark = "*" if model_id == choice.model.id else " "
-        rows.append((f"{mark} {model_id}", "; ".join(filter(None, (context, _retirement(spec))))))
+        rows.append((f"{mark} {model_id}", "; ".join(filter(None, (context, retirement(spec))))))
     if choice.model.id not in choice.provider.models:
         rows.insert(0, (f"* {choice.model.id}", "passed through"))
     table(rows)
@@ -226,7 +230,7 @@ def _row(spec: ModelSpec, mark: str) -> tuple[str, ...]:
         price_of(spec),
         " ".join(levels_of(spec)) or "-",
         {True: "yes", False: "no", None: "unknown"}[spec.vision],
-        _retirement(spec),
+        retirement(spec),
     )
 
 
@@ -247,7 +251,8 @@ def price_of(spec: ModelSpec) -> str:
     return f"{price.input:g} / {cached} / {price.output:g}"
 
 
-def _retirement(spec: ModelSpec) -> str:
+def retirement(spec: ModelSpec) -> str:
+    """When the vendor ends the model, and what follows; empty where it does not."""
     if not spec.retires_on:
         return ""
     past = spec.retires_on <= datetime.date.today().isoformat()
@@ -258,7 +263,7 @@ def _retirement(spec: ModelSpec) -> str:
 # ----------------------------------------------------------------------------------------------- live
 
 
-def _chosen_provider(state: KernelState) -> ProviderSpec:
+def chosen_provider(state: KernelState) -> ProviderSpec:
     """The provider in force, even where no model was chosen for it yet."""
     runtime = state.runtime
     try:
@@ -272,15 +277,32 @@ def _chosen_provider(state: KernelState) -> ProviderSpec:
 
 
 def _show_live(state: KernelState, provider: ProviderSpec) -> None:
+    from ante_nb.notebook.waiting import wait_for
+
+    if provider.id == LOCAL and not state.runtime.settings().local.engine_url:
+        _show_local(state)
+        return
+    provider, ask = live_models(state, provider)
+    found = wait_for(ask)
+    now = _in_force(state)
+    current = now.model.id if now is not None and now.provider.id == provider.id else None
+    say(f"{provider.id}: {len(found)} model{'s' * (len(found) != 1)}, from the server's own list")
+    _table((merged(state, provider, spec) for spec in found), current)
+
+
+def live_models(
+    state: KernelState, provider: ProviderSpec
+) -> tuple[ProviderSpec, Coroutine[Any, Any, list[ModelSpec]]]:
+    """The provider that is really asked, and what asks it for its models, by id, on the agent's loop.
+
+    Raises:
+        ConfigError: no credential, or a provider without a list of its own.
+    """
     from ante_nb.agent.connection import connect
     from ante_nb.agent.runtime import TurnOptions
-    from ante_nb.notebook.waiting import wait_for
 
     runtime = state.runtime
     settings = runtime.settings()
-    if provider.id == LOCAL and not settings.local.engine_url:
-        _show_local(state)
-        return
     # No model is called, but a choice has one.
     model = None if provider.id == LOCAL else provider.default_model or "any"
     choice = runtime.choose(TurnOptions(provider=provider.id, model=model), settings)
@@ -295,18 +317,14 @@ def _show_live(state: KernelState, provider: ProviderSpec) -> None:
         connection = connect(runtime, choice, settings)
         try:
             found: list[ModelSpec] = await connection.list_models()
-            return found
+            return sorted(found, key=lambda spec: spec.id)
         finally:
             await connection.aclose()
 
-    found = wait_for(ask())
-    now = _in_force(state)
-    current = now.model.id if now is not None and now.provider.id == provider.id else None
-    say(f"{provider.id}: {len(found)} model{'s' * (len(found) != 1)}, from the server's own list")
-    _table((_merged(state, provider, spec) for spec in sorted(found, key=lambda spec: spec.id)), current)
+    return provider, ask()
 
 
-def _merged(state: KernelState, provider: ProviderSpec, live: ModelSpec) -> ModelSpec:
+def merged(state: KernelState, provider: ProviderSpec, live: ModelSpec) -> ModelSpec:
     """What the server says of a model, over what the catalog knows of it."""
     known = state.runtime.catalog().model_for(provider.id, live.id)
     return replace(

@@ -53,6 +53,7 @@ async def run_awaited(
     view = _view(state, verbose)
     guard = InterruptGuard(lambda: handle.cancel(), wake.set)
     handle = _start(state, mailbox, guard, _pump(mailbox, view), prompt, options, cell, wake_up)
+    handle.interrupt = guard.stop
 
     async def perform(item: Work) -> None:
         if item.abandoned:
@@ -72,6 +73,7 @@ async def run_awaited(
                     task.uncancel()
     finally:
         state.runtime.running = None
+        state.runtime.changed()
     return _finish(state, handle, view)
 
 
@@ -93,6 +95,7 @@ def run_blocking(
         pass
     finally:
         state.runtime.running = None
+        state.runtime.changed()
     return _finish(state, handle, view)
 
 
@@ -135,6 +138,7 @@ def _start(
 
     handle = TurnHandle(turn, run, finished)
     runtime.running = handle
+    runtime.changed()
     return handle
 
 
@@ -186,6 +190,10 @@ def _finish(state: KernelState, handle: TurnHandle, view: _Quiet) -> Turn:
         state.runtime.last_turn = turn
     # A turn that was refused before it began has nothing to show but its error.
     view.close(turn if view.started else None)
+    outputs, state.outputs = state.outputs, None
+    if outputs is not None:
+        # Not execution_count: newer IPython has counted on already.
+        outputs.end(len(state.shell.user_ns.get("In", ())) - 1)
     return turn
 
 
@@ -224,10 +232,12 @@ def _view(state: KernelState, verbose: bool) -> _Quiet:
         return _Quiet(PlainRenderer(_flushed(sys.stdout), verbose), state.runtime.changed)
     from pathlib import Path
 
+    from ante_nb.notebook.live_outputs import LiveOutputs
     from ante_nb.notebook.render.renderer import TurnRenderer
 
     # Held now: while a tool runs, the shell's publisher is another one.
-    publisher = shell.display_pub
+    page = str(state.request.get("header", {}).get("session", ""))
+    publisher = state.outputs = LiveOutputs(shell.display_pub, state.cell_id, page)
 
     def publish(data: dict[str, Any], metadata: dict[str, Any], display_id: str | None, update: bool) -> None:
         transient = {"display_id": display_id} if display_id else {}

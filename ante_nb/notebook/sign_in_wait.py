@@ -73,14 +73,14 @@ def blocking(state: KernelState, request: Login) -> None:
         SignInError: not signed in.
     """
     view = _text_view(state, request)
-    attempt = _attempt(state, request, lambda: None)
+    attempt = attempt_of(state, request, lambda: None)
     attempt.start(first_way(request, elsewhere(os.environ)))
     _wait_blocking(state, request, attempt, view)
     _finish(state, request, attempt, view)
 
 
-def _attempt(state: KernelState, request: Login, changed: Callable[[], None]) -> Attempt:
-    """Checked first that the result can be stored: the vendor's code works once only.
+def attempt_of(state: KernelState, request: Login, changed: Callable[[], None]) -> Attempt:
+    """A sign-in to start. Checked first that the result can be stored: the vendor's code works once only.
 
     Raises:
         ConfigError: nothing can be stored.
@@ -111,7 +111,7 @@ async def awaited(state: KernelState, request: Login) -> None:
         with contextlib.suppress(RuntimeError):  # the kernel's loop has ended
             loop.call_soon_threadsafe(wake.set)
 
-    attempt = _attempt(state, request, changed)
+    attempt = attempt_of(state, request, changed)
     place = elsewhere(os.environ)
     guard = InterruptGuard(attempt.cancel, wake.set)
     display = None if is_plain(state.shell) else Display(state.shell)

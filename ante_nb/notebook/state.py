@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.session import Session
     from ante_nb.notebook.cells.executed import Executed
+    from ante_nb.notebook.live_outputs import LiveOutputs
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class KernelState:
     cards: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What makes a card, by its name; empty where there are no widgets."""
     question_presenters: list[QuestionPresenter] = field(default_factory=list)
+    desk: Any = None
+    """What the panels of this kernel share; made when the first one is shown."""
     executed: dict[str, Executed] = field(default_factory=dict)
     """What was run in this kernel, each cell as it was run last: by cell id, or by ``In[n]`` without one."""
     silent_page: str = ""
@@ -50,6 +53,10 @@ class KernelState:
     """Which cell made which variable."""
     greeted: bool = False
     """Whether an earlier session of the notebook was looked for."""
+    missed_cards: str = ""
+    """The client whose page did not report the last card: the next one waits for it a shorter time."""
+    outputs: LiveOutputs | None = None
+    """What the running prompt has shown, where pages can be told of it."""
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""

@@ -1,4 +1,4 @@
-"""Rewrites ``%%ante`` and ``%ante login`` into awaited calls, before IPython makes (synchronous) magic calls of them.
+"""Rewrites ``%%ante``, ``%ante login`` and ``%ante panel`` into awaited calls, before IPython makes (synchronous) magic calls of them.
 
 IPython has no asynchronous magics. A cleanup transformer runs before the cell-magic transform, so that
 IPython sees a cell with a top-level ``await``. The prompt travels as a string literal: no ``{}``, ``$``,
@@ -12,9 +12,12 @@ from typing import Any
 
 _CELL = re.compile(r"%%ante(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
 _FIX = re.compile(r"%ante[ \t]+fix(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
-_LOGIN = re.compile(r"%ante[ \t]+login(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
+_AWAITED = re.compile(r"%ante[ \t]+(?P<name>login|panel)(?:[ \t]+(?P<line>[^\r\n]*?))?[ \t]*(?:\r\n?|\n|\Z)")
 _CALL = "await __import__('ante_nb.notebook.cell').notebook.cell"
-_LOGIN_CALL = "await __import__('ante_nb.notebook.login').notebook.login.run_login"
+_CALLS = {
+    "login": "await __import__('ante_nb.notebook.login').notebook.login.run_login",
+    "panel": "await __import__('ante_nb.notebook.panel_command').notebook.panel_command.run_panel",
+}
 
 
 class PromptTransformer:
@@ -46,22 +49,22 @@ def rewrite(lines: list[str]) -> list[str]:
     found = _FIX.fullmatch(lines[start])
     if found and not any(line.strip() for line in lines[start + 1 :]):
         return [f"{_CALL}.run_fix({found['line'] or ''!r})\n"]
-    return _with_logins(lines, start)
+    return _with_cards(lines, start)
 
 
-def _with_logins(lines: list[str], start: int) -> list[str]:
-    """The sign-ins of a cell awaited, where it is nothing but line magics and comments.
+def _with_cards(lines: list[str], start: int) -> list[str]:
+    """Sign-ins and panels of a cell awaited, where it is nothing but line magics and comments.
 
-    Among other code the line could stand in a string; there the magic signs in, without a card.
+    Among other code the line could stand in a string; there the magic does it, as far as it can.
     """
-    found = [_LOGIN.fullmatch(line) for line in lines]
+    found = [_AWAITED.fullmatch(line) for line in lines]
     plain = not lines[start].startswith("%%") and all(
         line.startswith(("%", "!", "#")) for line in lines if line.strip()
     )
     if not plain or not any(found):
         return lines
     return [
-        f"{_LOGIN_CALL}({match['line'] or ''!r})\n" if match else line
+        f"{_CALLS[match['name']]}({match['line'] or ''!r})\n" if match else line
         for line, match in zip(lines, found, strict=True)
     ]
 

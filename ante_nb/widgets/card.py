@@ -32,6 +32,10 @@ class Card(anywidget.AnyWidget):
     """
 
     script: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Scripts whose functions ``script`` uses; they are put before it."""
+    sheets: ClassVar[tuple[str, ...]] = ()
+    """Style sheets beside the one of all cards."""
     label = Unicode("").tag(sync=True)
     """What a screen reader calls the card."""
 
@@ -40,9 +44,10 @@ class Card(anywidget.AnyWidget):
         self._came = asyncio.Event()
         self.ready: dict[str, Any] | None = None
         """What the front end said of itself when it was ready; ``None`` before."""
-        # The style sheet is one for all cards, and both are text: no file is watched.
-        self._esm = asset(type(self).script)
-        self._css = asset("card.css")
+        # Text, not paths: no file is watched.
+        kind = type(self)
+        self._esm = "\n".join(map(asset, (*kind.parts, kind.script)))
+        self._css = "\n".join(map(asset, ("card.css", *kind.sheets)))
         super().__init__(**state)
         self.on_msg(self._on_message)
 

@@ -41,8 +41,6 @@ function render({ model, el }) {
   const ids = `ante-${Math.random().toString(36).slice(2)}`;
   const card = make("section", "ante-card");
   card.setAttribute("role", "group");
-  // Keys belong to the card while it has the focus: a letter is no command of the notebook.
-  card.dataset.lmSuppressShortcuts = "true";
   const title = make("h3", "");
 
   const open = make("div", "ante-part");
@@ -94,6 +92,9 @@ function render({ model, el }) {
   for (const button of [copyLink, copyCode, cancel]) button.type = "button";
 
   card.append(title, open, device, form, foot);
+  // Keys belong to the card while it has the focus: a letter is no command of the notebook. JupyterLab's
+  // bindings mean the element with the focus itself, so each needs the mark.
+  for (const element of [card, ...card.querySelectorAll("*")]) element.dataset.lmSuppressShortcuts = "true";
   el.append(card);
 
   let deadline = 0;

@@ -14,11 +14,13 @@ class CardFront:
     Args:
         kernel: with a running cell.
         name: the widget's class name.
+        number: the how manieth card of the cell to wait for, from 1; 0: whichever is the last.
     """
 
-    def __init__(self, kernel: Kernel, name: str = "SignInCard") -> None:
+    def __init__(self, kernel: Kernel, name: str = "SignInCard", number: int = 0) -> None:
         self.kernel = kernel
         self.name = name
+        self._number = number
         self.outcome = kernel.wait_for(lambda outcome: self._opened(outcome) is not None)
         opened = self._opened(self.outcome)
         assert opened is not None, f"no card was opened: {self.outcome.text}"
@@ -31,6 +33,8 @@ class CardFront:
             if message.kind == "comm_open"
             and str(message.content["data"].get("state", {}).get("_anywidget_id", "")).endswith(self.name)
         ]
+        if self._number:
+            return found[self._number - 1] if len(found) >= self._number else None
         return found[-1] if found else None
 
     @property

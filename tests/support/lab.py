@@ -107,6 +107,8 @@ class Lab:
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_DATA_DIR": str(home / "data"),
             "JUPYTER_RUNTIME_DIR": str(home / "run"),
+            # This tree's extension, not the one that is installed.
+            "JUPYTER_PREFER_ENV_PATH": "0",
             "IPYTHONDIR": str(home / "ipython"),
             **(env or {}),
         }
@@ -190,6 +192,12 @@ class Lab:
         )
         self.page = self.context.new_page()
         self.requests.clear()
+
+    @property
+    def browser(self) -> Browser:
+        """The browser, for pages beside the one of JupyterLab."""
+        assert self._browser is not None
+        return self._browser
 
     @property
     def url(self) -> str:
@@ -290,9 +298,15 @@ class Lab:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"JupyterLab did not save {path.name}")
             self.page.wait_for_timeout(200)
-        self.page.wait_for_timeout(300)
-        saved: dict[str, Any] = json.loads(path.read_text())
-        return saved
+        while True:
+            self.page.wait_for_timeout(300)
+            try:
+                saved: dict[str, Any] = json.loads(path.read_text())
+            except json.JSONDecodeError:  # it is being written
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return saved
 
     def screenshot(self, path: Path) -> Path:
         self.page.screenshot(path=path)

@@ -106,6 +106,15 @@ class FrontEndLink:
         return OLD_KERNEL if version_info < (7,) else None
 
 
+async def page_answers(state: KernelState, timeout: float) -> bool:
+    """Whether a page with our extension answers while the cell runs; it takes at most ``timeout`` seconds."""
+    exchange = _Exchange(state)
+    try:
+        return await exchange.hello(timeout) is not None
+    finally:
+        exchange.close()
+
+
 class _Exchange:
     """A comm, opened for one request."""
 

@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING
 
 from ante_nb.notebook.render.styles import STYLES
+from ante_nb.visible import visible
 
 if TYPE_CHECKING:
     import nh3
 
-__all__ = ["CODE_LANGUAGES", "DATA_IMAGE", "IGNORE_MATH", "PROCESS_MATH", "clean", "visible"]
+__all__ = ["CODE_LANGUAGES", "DATA_IMAGE", "IGNORE_MATH", "PROCESS_MATH", "clean", "clean_foreign", "visible"]
 
 # MathJax 3 and 4 (JupyterLab, Notebook 7) use the one name, MathJax 2 (nbconvert, nbviewer) the other.
 IGNORE_MATH = "mathjax_ignore tex2jax_ignore"
@@ -40,6 +41,7 @@ CODE_LANGUAGES = {
 DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`]+", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,9}")
+_SPAN = re.compile(r"\d{1,3}")
 
 _TEXT_HOLDERS = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "pre", "table", "span",
                  "div", "details", "summary")  # fmt: skip
@@ -49,8 +51,10 @@ _ATTRIBUTES: dict[str, set[str]] = {tag: {"style"} for tag in _TAGS}
 _ATTRIBUTES["a"] |= {"href", "target"}
 _ATTRIBUTES["img"] |= {"src", "alt"}
 _ATTRIBUTES["ol"] |= {"start"}
+_ATTRIBUTES["td"] |= {"colspan", "rowspan"}
+_ATTRIBUTES["th"] |= {"colspan", "rowspan"}
 _ATTRIBUTES["details"] |= {"open", "aria-label"}
-_ATTRIBUTES["div"] |= {"aria-label", "role"}
+_ATTRIBUTES["div"] |= {"aria-label", "aria-live", "aria-busy", "role"}
 _ATTRIBUTES["span"] |= {"title", "aria-label", "role"}
 _CLASSES = {tag: set(f"{IGNORE_MATH} {PROCESS_MATH}".split()) for tag in _TEXT_HOLDERS}
 _CLASSES["code"] = {f"language-{name}" for name in CODE_LANGUAGES.values()}
@@ -68,8 +72,14 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
             return value if value == "_blank" else None
         case "start":
             return value if _NUMBER.fullmatch(value) else None
+        case "colspan" | "rowspan":
+            return value if _SPAN.fullmatch(value) else None
         case "role":
-            return value if value in ("status", "group", "img") else None
+            return value if value in ("alert", "group", "img", "log", "status") else None
+        case "aria-live":
+            return value if value == "polite" else None
+        case "aria-busy":
+            return value if value == "true" else None
         case "open":
             return ""
         case _:
@@ -91,6 +101,33 @@ def _cleaner() -> nh3.Cleaner:
     )
 
 
+@functools.cache
+def _strict_cleaner() -> nh3.Cleaner:
+    import nh3
+
+    # No class could opt out of MathJax or into it, no style or role could make it one of our cards.
+    plain = {"a": {"href", "target"}, "img": {"src", "alt"}, "ol": {"start"}, "details": {"open"}}
+    spans = {cell: {"colspan", "rowspan"} for cell in ("td", "th")}
+    return nh3.Cleaner(
+        tags=_TAGS,
+        attributes={**plain, **spans},
+        attribute_filter=_attribute,
+        url_schemes={"http", "https", "mailto", "data"},
+        link_rel="noopener noreferrer",
+        strip_comments=True,
+    )
+
+
+def clean_foreign(html: str) -> str:
+    """HTML that others wrote (a table that code displayed), to be put inside HTML of ours.
+
+    Structure, text, links and embedded images: every element that it opens is closed and it closes none of
+    ours; it has no classes, styles or roles.
+    """
+    # Again after parsing: a character may have come as an entity.
+    return visible(_strict_cleaner().clean(visible(html)))
+
+
 def clean(html: str) -> str:
     """``html`` cut down to the allow-list: structure and text, no script, style sheet, id, name or form.
 
@@ -98,30 +135,3 @@ def clean(html: str) -> str:
     raster formats; ``style`` is one of :data:`~ante_nb.notebook.render.styles.STYLES`, letter for letter.
     """
     return _cleaner().clean(html)
-
-
-# C0 but tab and newlines, DEL, C1, bidi marks and overrides, line separators, invisible format
-# characters, tags, lone surrogates. ZWJ and ZWNJ stay: emoji and several scripts need them.
-_ODD = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def _shown(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    if 0xD800 <= code <= 0xDFFF:
-        return "�"
-    return f"[U+{code:04X}]"
-
-
-def visible(text: str) -> str:
-    """``text`` with control, bidi and invisible characters made visible; line breaks stay as they are.
-
-    Also what a ``text/plain`` twin goes through: a console would obey an escape sequence.
-    """
-    return _ODD.sub(_shown, text)

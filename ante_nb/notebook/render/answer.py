@@ -66,6 +66,12 @@ class _Display:
         return "".join((note, *closed, tail))
 
 
+def _log(html: str, *, busy: bool = False) -> str:
+    """A piece of the answer as a log that a screen reader speaks when it is finished, not at each update."""
+    state = ' aria-busy="true"' if busy else ""
+    return f'<div role="log" aria-live="polite"{state}>{html}</div>\n'
+
+
 def _end_of(markdown: str) -> str:
     """The last lines of one block; of a fence with its opening line, so that it stays code."""
     if len(markdown) <= _SHOWN_TAIL:
@@ -99,10 +105,10 @@ class AnswerView:
             finished = operation.kind == "finish"
             if finished:
                 del self._displays[operation.id]
-                html, plain = "".join(display.final), visible("".join(display.raw))
+                html, plain = _log("".join(display.final)), visible("".join(display.raw))
                 self._pace.finished(display.size, len(html.encode()) + len(plain.encode()))
             else:
-                html, plain = display.drafted(operation.open), None
+                html, plain = _log(display.drafted(operation.open), busy=True), None
             if display.item is None:
                 display.item = self._screen.add(html, plain, text=True, charge=not finished)
                 new.append(display.item)

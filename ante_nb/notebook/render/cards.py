@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ante_nb.envelope import unwrap
 from ante_nb.messages import Compacted, Image, ToolCall, ToolResult
-from ante_nb.notebook.render.allowlist import DATA_IMAGE, IGNORE_MATH, clean, visible
+from ante_nb.notebook.render.allowlist import DATA_IMAGE, IGNORE_MATH, clean, clean_foreign
 from ante_nb.notebook.render.images import MAX_DATA
 from ante_nb.notebook.render.rich import PLOTS
 from ante_nb.notebook.render.styles import BAD, BOX, DIFF, FAINT, GOOD, IMAGE, LINE, PRE, SUMMARY, WARN
@@ -25,6 +25,7 @@ from ante_nb.notebook.render.words import (
     seconds_words,
 )
 from ante_nb.redact import redact, redact_value
+from ante_nb.visible import as_terminal, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ __all__ = [
 
 TURN_MIME = "application/vnd.ante.turn+json"
 _OUTPUT_LIMIT = 6_000
+_NOTICE_LIMIT = 4_000
 _LIVE_LIMIT = 2_000
 _THINKING_LIMIT = 12_000
 _DIFF_LINES = 300
@@ -52,6 +54,12 @@ _OPEN_DIFF_LINES = 40
 
 def _safe(text: str) -> str:
     return escape(visible(text))
+
+
+def _one_line(text: object, limit: int = 200) -> str:
+    """A name or a value where one is expected: no line breaks (the plain twin is lines), no book."""
+    line = " ".join(redact(str(text)).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def _span(text: str, style: str = "", title: str = "") -> str:
@@ -79,14 +87,14 @@ def status_line(status: Mapping[str, tuple[str, str]], attachments: Sequence[str
     """
     rich, plain = [], []
     for label, (value, source) in status.items():
-        value, source = redact(str(value)), redact(str(source))
+        label, value, source = _one_line(label, 40), _one_line(value), _one_line(source)
         if not value:
             continue
         shown = value if label in ("provider", "model") else f"{label} {value}"
         rich.append(_span(shown, title=f"{label}: {value} ({source})" if source else label))
         plain.append(f"{label} {value} ({source})" if source else f"{label} {value}")
     if attachments:
-        words = "attached: " + redact(", ".join(attachments))
+        words = "attached: " + _one_line(", ".join(attachments), 2_000)
         rich.append(_span(words))
         plain.append(words)
     return _block(" · ".join(rich), LINE, "ante", "status"), visible("ante: " + " · ".join(plain))
@@ -108,7 +116,7 @@ def thinking(text: str, *, live: bool, opened: bool = False) -> tuple[str, str]:
 
 def notice(kind: str, text: str) -> tuple[str, str]:
     """A line of its own; ``kind`` as in :class:`ante_nb.messages.Notice`."""
-    text = redact(text)
+    kind, text = _one_line(kind, 40), clip(redact(text), _NOTICE_LIMIT)
     style = WARN if kind in ("warning", "retry", "key", "model") else FAINT
     return _block(_span(text, style), LINE, kind, "status"), visible(f"[{kind}] {text}")
 
@@ -178,10 +186,10 @@ class Card:
         return self.state not in ("pending", "waiting", "running")
 
     def _output_text(self) -> str:
-        live = "".join(self.output)
+        live = as_terminal("".join(self.output))
         if not self.ended:
             return live[-_LIVE_LIMIT:]
-        return live if live.strip() or self.result is None else unwrap(self.result.text)
+        return live if live.strip() or self.result is None else as_terminal(unwrap(self.result.text))
 
     def _images(self) -> tuple[Image, ...]:
         own = (self.display or {}).get("images")
@@ -192,19 +200,19 @@ class Card:
     def render(self, *, opened: bool = False) -> tuple[str, str]:
         """``(html, plain)`` of the card as it stands."""
         mark, style = _MARKS.get(self.state, ("•", FAINT))
-        about = headline(self.call)
+        name, about = _one_line(self.call.name, 80), headline(self.call)
         state = _STATES.get(self.state, self.state)
         if self.state == "pending" and self.written:
             state = f"{state}, {counted(self.written, 'character')}"
         exit_code = (self.display or {}).get("exit_code")
         notes = [
             state,
-            f"exit {exit_code}" if exit_code else "",
+            f"exit {_one_line(exit_code, 20)}" if exit_code else "",
             seconds_words(self.seconds) if self.ended else "",
         ]
         note = " · ".join(part for part in notes if part)
         title = (
-            f"{_span(mark, style)} <strong>{_safe(self.call.name)}</strong>"
+            f"{_span(mark, style)} <strong>{_safe(name)}</strong>"
             + (f" <code>{_safe(about)}</code>" if about else "")
             + (f" {_span(note, FAINT)}" if note else "")
         )
@@ -216,15 +224,15 @@ class Card:
             else title
         )
         pictures = [
-            f'<img src="{source}" alt="{_safe(self.call.name)} image {number}" style="{IMAGE}">'
+            f'<img src="{source}" alt="{_safe(name)} image {number}" style="{IMAGE}">'
             for number, image in enumerate(self._images(), 1)
             if len(source := f"data:{image.media_type};base64,{image.data}") <= MAX_DATA
             and DATA_IMAGE.fullmatch(source)
         ]
-        html = _block(body + "".join(pictures), label=f"Tool call {self.call.name}")
-        head = " ".join(part for part in (f"[{self.call.name}]", about, f"({note})" if note else "") if part)
+        html = _block(body + "".join(pictures), label=f"Tool call {name}")
+        head = " ".join(part for part in (f"[{name}]", about, f"({note})" if note else "") if part)
         lines = [head, *(f"  {line}" for line in plain.rstrip().split("\n") if plain.strip())]
-        lines += [f"  [image {image.media_type}]" for image in self._images()]
+        lines += [f"  [image {_one_line(image.media_type, 40)}]" for image in self._images()]
         return html, visible("\n".join(lines) + "\n")
 
     def _body(self) -> tuple[str, str, bool]:
@@ -274,8 +282,8 @@ def _todo(todos: list[Any]) -> tuple[str, str, bool]:
     for todo in todos[:100]:
         if isinstance(todo, dict):
             status = str(todo.get("status", "pending"))
-            words = status.replace("_", " ")
-            rows.append((f"{_BOXES.get(status, '☐')} {redact(str(todo.get('content', '')))}", words))
+            words = _one_line(status.replace("_", " "), 20)
+            rows.append((f"{_BOXES.get(status, '☐')} {_one_line(todo.get('content', ''), 500)}", words))
     rich = "".join(f"<li>{_safe(text)} {_span(f'({words})', FAINT)}</li>" for text, words in rows)
     return f"<ul>{rich}</ul>", "\n".join(f"{text} ({words})" for text, words in rows), True
 
@@ -285,7 +293,7 @@ def rich_output(rich: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     plain = clip(redact(str(rich.get("text/plain", ""))), _OUTPUT_LIMIT)
     plots = {kind: redact_value(data) for kind, data in rich.items() if kind in PLOTS}
     html = rich.get("text/html")
-    inner = redact(html) if isinstance(html, str) else _pre(plain)
+    inner = clean_foreign(redact(html)) if isinstance(html, str) else _pre(plain)
     return _block(inner, label="Output of Python"), visible(plain), plots
 
 
@@ -294,7 +302,7 @@ def closing_line(turn: Any) -> tuple[str, str]:
 
     An error is not in it: it is raised, and stands below as the cell's own error.
     """
-    words = [redact(word) for word in closing_words(turn)]
+    words = [_one_line(word, 1_000) for word in closing_words(turn)]
     style = GOOD if turn.status == "completed" else BAD if turn.status == "failed" else WARN
     rich = _span(words[0], style) + "".join(f" · {_span(word)}" for word in words[1:])
     plain = "ante: " + " · ".join(words)
@@ -334,7 +342,7 @@ def turn_data(turn: Any) -> dict[str, Any]:
 def _sendable(value: Any) -> Any:
     """Half a surrogate pair in a file's name would keep the message from being sent."""
     if isinstance(value, str):
-        return visible(value)
+        return visible(clip(value, _NOTICE_LIMIT))
     if isinstance(value, dict):
         return {key: _sendable(item) for key, item in value.items()}
     return [_sendable(item) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Tokens = Callable[[str], Iterable[tuple[tuple[str, ...], str]]]
 
-__all__ = ["code_html"]
+__all__ = ["code_html", "coloured"]
 
 MAX_COLOURED = 20_000
 """Characters; longer code stays plain (time to lex, size of the notebook)."""
@@ -75,6 +75,16 @@ def _pieces(code: str, tokens: Tokens) -> list[tuple[str | None, str]]:
         else:
             pieces.append((kind, text))
     return pieces
+
+
+def coloured(code: str, language: str) -> list[tuple[str, str]]:
+    """``code`` cut into pieces, each with its kind (``keyword``, ``string``, ``comment``, ``number``, ``name``
+    or nothing), for a view that has a style sheet; together they are ``visible(code)``."""
+    lexer = _lexer(language) if len(code) <= MAX_COLOURED else None
+    pieces = _pieces(code, lexer) if lexer is not None else []
+    if "".join(text for _, text in pieces) != code:
+        return [("", visible(code))]
+    return [(kind or "", visible(text)) for kind, text in pieces]
 
 
 def _spans(pieces: list[tuple[str | None, str]], kinds: frozenset[str]) -> str:

@@ -15,10 +15,10 @@ ENVELOPE = 700
 
 _SLOW = 1_000.0
 """A producer below this many characters per second is updated at most four times a second."""
-_LIMIT = 26_000.0
+_LIMIT = 25_800.0
 """Bytes per second on the wire that a producer below 5 KB/s may cost, all in."""
-_RATIO = 5.3
-"""The same for a faster one, per character: an answer of 80 KB costs 425 KB."""
+_RATIO = 5.2
+"""The same for a faster one, per character: an answer of 80 KB costs 420 KB."""
 _FINAL = 3.6
 """What a character is expected to cost when its segment is finished (twin, HTML, colour), till it is known."""
 _BURST = 6_000.0
@@ -66,7 +66,7 @@ class Pace:
         """Bytes per second that updates may cost: the limit less what finished text costs."""
         limit = max(_LIMIT, _RATIO * self.rate)
         final = self._bytes / self._characters
-        return max(limit - final * self.rate, 0.5 * self.rate, 2_500.0)
+        return max(limit - final * self.rate, 0.45 * self.rate, 2_250.0)
 
     def spent(self, size: int, now: float) -> None:
         """An update of ``size`` bytes of data was published."""

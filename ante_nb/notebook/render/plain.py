@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ante_nb import messages as m
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PlainRenderer"]
+
+_RETURN = re.compile(r"\r+(?!\n)")
 
 
 class PlainRenderer:
@@ -60,7 +63,8 @@ class PlainRenderer:
                 self._paragraph(self._cards[call.id].render()[1])
             case m.ToolOutput(call_id, text):
                 self._streamed.add(call_id)
-                self._write(visible(redact(text)))
+                # A terminal shows a progress bar as lines here: its carriage returns could also hide lines.
+                self._write(visible(redact(_RETURN.sub("\n", text))))
             case m.ToolEnded(call, result, status, seconds, display):
                 self._tool_ended(call, result, status, seconds, display)
             case m.Notice(kind, text):

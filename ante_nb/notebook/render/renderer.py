@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ante_nb import messages as m
 from ante_nb.notebook.render import cards
 from ante_nb.notebook.render.answer import AnswerView
+from ante_nb.notebook.render.error_card import error_card
 from ante_nb.notebook.render.pace import Pace
 from ante_nb.notebook.render.screen import Item, Publish, Screen
 from ante_nb.notebook.render.segments import Operation, Segments, minimum_size
@@ -152,6 +153,8 @@ class TurnRenderer:
         self._progress_over()
         self._closed = True
         if turn is not None:
+            if (stopped := error_card(turn)) is not None:
+                self._screen.add(*stopped)
             html, plain = cards.closing_line(turn)
             self._screen.add(html, plain, data={cards.TURN_MIME: cards.turn_data(turn)})
 

@@ -23,6 +23,7 @@ __all__ = [
     "IMAGE",
     "LINE",
     "PRE",
+    "STOP",
     "STYLES",
     "SUMMARY",
     "TOKEN",
@@ -60,10 +61,13 @@ FAINT = "color:var(--jp-ui-font-color2,#7f8c8d)"
 GOOD = "color:var(--jp-success-color1,#1a8f3c)"
 BAD = "color:var(--jp-error-color1,#d32f2f)"
 WARN = "color:var(--jp-warn-color1,#c77700)"
-LINE = "color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0"
-BOX = "border-left:3px solid var(--jp-border-color1,#bdbdbd);padding:0 0 0 8px;margin:4px 0"
+LINE = "color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0;overflow-wrap:anywhere"
+BOX = "border-left:3px solid var(--jp-border-color1,#bdbdbd);padding:0 0 0 8px;margin:4px 0;overflow-wrap:anywhere"
+STOP = (
+    "border-left:3px solid var(--jp-error-color1,#d32f2f);padding:4px 8px;margin:4px 0;overflow-wrap:anywhere"
+)
 SUMMARY = "cursor:pointer"
-PRE = "white-space:pre-wrap;max-height:320px;overflow:auto;margin:4px 0;font-size:90%"
+PRE = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:320px;overflow:auto;margin:4px 0;font-size:90%"
 IMAGE = "max-width:100%"
 DIFF = {
     "+": "color:var(--jp-success-color1,#1a8f3c)",
@@ -85,6 +89,7 @@ STYLES = frozenset(
         BOX,
         SUMMARY,
         PRE,
+        STOP,
         IMAGE,
     )
 )

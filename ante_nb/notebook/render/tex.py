@@ -16,6 +16,9 @@ MAX_TEX = 4_000
 """Longest formula in characters; a longer one is shown as code."""
 
 _MAX_DEPTH = 30
+_MAX_BACKWARDS = 12
+"""Spaces that go backwards: a few close up integrals, many would draw over what stands before the formula."""
+_BACKWARDS = frozenset(("!", "negthinspace", "negmedspace", "negthickspace"))
 
 _GREEK = """
 alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu nu xi
@@ -73,7 +76,7 @@ frac dfrac tfrac cfrac binom dbinom tbinom genfrac sqrt over atop choose brace b
 hat widehat check widecheck tilde widetilde acute grave dot ddot dddot ddddot breve bar vec mathring
 overline underline overbrace underbrace overset underset stackrel overrightarrow overleftarrow
 overleftrightarrow underrightarrow underleftarrow overparen underparen substack sideset
-limits nolimits boxed cancel bcancel xcancel phantom hphantom vphantom smash tag notag nonumber
+limits nolimits boxed cancel bcancel xcancel phantom hphantom vphantom tag notag nonumber
 begin end hline hdashline cr
 """
 _STYLE = """
@@ -142,10 +145,13 @@ def is_safe_tex(tex: str) -> bool:
         return False
     if re.search(r"\n[ \t]*\n", tex):
         return False
-    depth = 0
+    depth = backwards = 0
     open_environments: list[str] = []
     for match in _TOKEN.finditer(tex):
         name, symbol, brace = match.groups()
+        backwards += (name or symbol) in _BACKWARDS
+        if backwards > _MAX_BACKWARDS:
+            return False
         if brace == "$":
             return False
         if brace:

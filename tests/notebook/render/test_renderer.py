@@ -61,9 +61,10 @@ Hello **you**.
 ante: done · 1,234 tokens in (800 cached) · 56 out · $0.0123 · 3.4 s · 1 step\
 """)
     assert stage.html() == snapshot("""\
-<div class="mathjax_ignore tex2jax_ignore" style="color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0" role="status" aria-label="ante"><span title="provider: anthropic (default)">anthropic</span> · <span title="model: claude-sonnet-4-6 (--model)">claude-sonnet-4-6</span> · <span title="thinking: high (settings.json)">thinking high</span></div>
-<p>Hello <strong>you</strong>.</p>
-<div class="mathjax_ignore tex2jax_ignore" style="color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0" role="status" aria-label="end of turn"><span style="color:var(--jp-success-color1,#1a8f3c)">done</span> · <span>1,234 tokens in (800 cached)</span> · <span>56 out</span> · <span>$0.0123</span> · <span>3.4 s</span> · <span>1 step</span></div>
+<div class="mathjax_ignore tex2jax_ignore" style="color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0;overflow-wrap:anywhere" role="status" aria-label="ante"><span title="provider: anthropic (default)">anthropic</span> · <span title="model: claude-sonnet-4-6 (--model)">claude-sonnet-4-6</span> · <span title="thinking: high (settings.json)">thinking high</span></div>
+<div role="log" aria-live="polite"><p>Hello <strong>you</strong>.</p>
+</div>
+<div class="mathjax_ignore tex2jax_ignore" style="color:var(--jp-ui-font-color2,#7f8c8d);font-size:90%;margin:2px 0;overflow-wrap:anywhere" role="status" aria-label="end of turn"><span style="color:var(--jp-success-color1,#1a8f3c)">done</span> · <span>1,234 tokens in (800 cached)</span> · <span>56 out</span> · <span>$0.0123</span> · <span>3.4 s</span> · <span>1 step</span></div>
 """)
     data = stage.shown()[2][TURN_MIME]
     assert json.loads(json.dumps(data)) == data
@@ -239,7 +240,7 @@ def test_a_failed_turn_says_so_without_secrets() -> None:
     everything = json.dumps(stage.shown())
     assert "hunter2" not in everything
     assert "failed · tokens unknown · cost unknown" in stage.plain()
-    assert "Type %ante key openai" not in stage.plain(), "the error is the cell's own, below"
+    assert "[Failed] the key [redacted] was refused\n  next: Type %ante key openai" in stage.plain()
     assert "interrupted" in stage.plain(), "a call without a result is not left running"
     bundle = stage.shown()[-1][TURN_MIME]
     assert bundle["status"] == "failed" and bundle["error"]["kind"] == "error"
