@@ -1,0 +1,44 @@
+"""What a cell of ante-kernel is: a prompt, Python, or IPython's."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+
+CellKind: TypeAlias = Literal["empty", "prompt", "python", "ipython"]
+
+IPYTHON_MARKS = ("%", "!", "?")
+"""A cell whose first characters are one of these is IPython's."""
+
+_PYTHON = re.compile(r"\s*%%python[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n|\Z)")
+_COMMENT = "# %%python\n"
+
+
+def kind_of(source: str) -> CellKind:
+    """What ante-kernel takes ``source`` for.
+
+    ``prompt`` unless the first characters (after white space) are ``%``, ``!`` or ``?``; ``python`` is a
+    cell whose first line is ``%%python``.
+    """
+    start = source.lstrip()
+    if not start:
+        return "empty"
+    if not start.startswith(IPYTHON_MARKS):
+        return "prompt"
+    return "python" if _PYTHON.match(source) else "ipython"
+
+
+def python_start(source: str) -> int:
+    """Where the code of a ``%%python`` cell starts."""
+    found = _PYTHON.match(source)
+    return found.end() if found else 0
+
+
+def python_body(source: str) -> str:
+    """The code of a ``%%python`` cell, for IPython to run.
+
+    A comment stands in for the first line, so that tracebacks count lines as the person does; not where a
+    cell magic follows, which must come first.
+    """
+    body = source[python_start(source) :]
+    return body if body.lstrip().startswith("%%") or not body.strip() else _COMMENT + body

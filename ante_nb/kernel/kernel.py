@@ -1,0 +1,90 @@
+"""The kernel class of ante-kernel."""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from traitlets import List, Type, Unicode
+
+import ante_nb
+from ante_nb._version import __version__
+from ante_nb.kernel.cells import kind_of, python_start
+from ante_nb.kernel.shell import AnteShell
+
+EXPERIMENTAL = "_jupyter_types_experimental"
+
+LANGUAGE = "markdown"
+"""What front ends edit a cell as, and what ``kernel.json`` says."""
+
+
+class AnteKernel(IPythonKernel):
+    """An IPython kernel whose cells are prompts."""
+
+    implementation = "ante-kernel"
+    implementation_version = __version__
+    language_info = {  # noqa: RUF012  (as in the base class)
+        "name": LANGUAGE,
+        "version": __version__,
+        "mimetype": "text/markdown",
+        "codemirror_mode": "markdown",
+        "pygments_lexer": "markdown",
+        "nbconvert_exporter": "markdown",
+        "file_extension": ".md",
+    }
+    help_links: Any = List([])
+    shell_class = Type(AnteShell)
+
+    provider = Unicode("", help="Provider that this kernel starts with.").tag(config=True)
+    model = Unicode("", help="Model that this kernel starts with.").tag(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        ante_nb.load_ipython_extension(self.shell)
+
+    @property
+    def banner(self) -> str:  # type: ignore[override]
+        return (
+            f"ante-kernel {__version__}: a cell is a prompt. %%python runs Python, %ante shows where things "
+            "stand, ! and ? are IPython's."
+        )
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, Any] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: Any = None,
+        cell_id: Any = None,
+    ) -> Any:
+        """Run a cell. A silent one is a front end's own, and Python whatever it looks like."""
+        assert isinstance(self.shell, AnteShell)
+        with self.shell.submitted(None if silent and kind_of(code) == "prompt" else code):
+            return await super().do_execute(
+                code,
+                silent,
+                store_history,
+                user_expressions,
+                allow_stdin,
+                cell_meta=cell_meta,
+                cell_id=cell_id,
+            )
+
+    def do_is_complete(self, code: str) -> dict[str, Any]:  # type: ignore[override]
+        """A prompt is complete, unless its last line ends in a backslash or a fence is open."""
+        kind = kind_of(code)
+        if kind == "prompt":
+            fences = sum(line.lstrip().startswith("```") for line in code.splitlines())
+            more = code.rstrip(" ").endswith("\\") or fences % 2
+            return {"status": "incomplete", "indent": ""} if more else {"status": "complete"}
+        if kind == "python":
+            body = code[python_start(code) :]
+            if not body.strip():
+                return {"status": "incomplete", "indent": ""}
+            return dict(super().do_is_complete(body))
+        return dict(super().do_is_complete(code))
