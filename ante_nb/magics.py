@@ -13,6 +13,7 @@ from traitlets import HasTraits, Unicode
 from traitlets.config import Config
 
 from ante_nb.notebook import arguments
+from ante_nb.notebook.kernel_version import warn_once
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
 
@@ -102,6 +103,8 @@ def load(shell: Any) -> None:
     kernel_state(shell).cards["sign_in"] = _sign_in_card
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
+    if kernel_state(shell).source is not None:  # else no cell runs that could show it
+        warn_once(kernel_state(shell))
 
 
 def unload(shell: Any) -> None:

@@ -24,8 +24,10 @@ async def run_cell(line: str, body: str) -> None:
     prompt, flags = _parsed(line, body, typed=(state.source or "").endswith(body))
     if prompt is None or state.is_silent:
         return
+    from ante_nb.notebook.kernel_version import warn_once
     from ante_nb.notebook.runner import run_awaited
 
+    warn_once(state)
     options = _options(shell, flags)
     turn = await run_awaited(state, prompt, options, verbose=flags.verbose, cell=state.cell_id)
     _end(shell, turn, flags)

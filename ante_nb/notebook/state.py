@@ -46,6 +46,8 @@ class KernelState:
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
+    version_warned: bool = False
+    """Whether this kernel's version of ipykernel was warned of."""
     _runtime: Runtime | None = None
 
     @property
