@@ -11,6 +11,7 @@ IPYTHON_MARKS = ("%", "!", "?")
 """A cell whose first characters are one of these is IPython's."""
 
 _PYTHON = re.compile(r"\s*%%python[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n|\Z)")
+_PROMPT = re.compile(r"\s*%%ante[ \t]*(?:\r\n?|\n)")
 _COMMENT = "# %%python\n"
 
 
@@ -42,3 +43,30 @@ def python_body(source: str) -> str:
     """
     body = source[python_start(source) :]
     return body if body.lstrip().startswith("%%") or not body.strip() else _COMMENT + body
+
+
+# ------------------------------------------------------------------ the same cell in a Python notebook
+
+
+def to_python(source: str) -> str:
+    """A cell of ante-kernel as a Python kernel with the magics has it: a prompt below ``%%ante``."""
+    kind = kind_of(source)
+    if kind == "prompt":
+        return f"%%ante\n{source}"
+    return source[python_start(source) :] if kind == "python" else source
+
+
+def to_cell(source: str) -> str:
+    """A cell of a Python notebook as ante-kernel has it.
+
+    ``%%ante`` is left out where there are no flags and the prompt is taken for one without it. IPython's
+    ``%%python``, a process of its own, gets a second one above it.
+    """
+    if kind_of(source) == "empty":
+        return source
+    if not source.lstrip().startswith(IPYTHON_MARKS):
+        return f"%%python\n{source}"
+    found = _PROMPT.match(source)
+    if found and kind_of(source[found.end() :]) == "prompt":
+        return source[found.end() :]
+    return f"%%python\n{source}" if kind_of(source) == "python" else source

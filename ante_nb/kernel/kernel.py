@@ -11,8 +11,9 @@ from traitlets import List, Type, Unicode
 
 import ante_nb
 from ante_nb._version import __version__
-from ante_nb.kernel.cells import kind_of, python_start
+from ante_nb.kernel.cells import kind_of, python_start, to_cell, to_python
 from ante_nb.kernel.shell import AnteShell
+from ante_nb.notebook.state import kernel_state
 
 EXPERIMENTAL = "_jupyter_types_experimental"
 
@@ -42,6 +43,10 @@ class AnteKernel(IPythonKernel):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        state = kernel_state(self.shell)
+        started = {"provider": self.provider.strip(), "model": self.model.strip()}
+        state.kernelspec = {name: value for name, value in started.items() if value}
+        state.as_python, state.as_cell = to_python, to_cell
         ante_nb.load_ipython_extension(self.shell)
 
     @property
