@@ -18,6 +18,6 @@ class AnteKernelApp(IPKernelApp):
     aliases = Dict({**kernel_aliases, "provider": "AnteKernel.provider", "model": "AnteKernel.model"})
 
 
-def launch() -> None:
-    """Run the kernel of this process until it is shut down."""
-    AnteKernelApp.launch_instance()
+def launch(words: list[str] | None = None) -> None:
+    """Run the kernel of this process until it is shut down; ``words`` are its arguments."""
+    AnteKernelApp.launch_instance(words)
