@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from support.ante import echo, point_at
 from support.kernel import Kernel
@@ -16,6 +21,18 @@ if TYPE_CHECKING:
     from support.chat_server import ChatServer
     from support.kernel import Outcome
 
+HOME = {
+    "HOME": "",
+    "ANTE_HOME": ".ante",
+    "ANTE_SYSTEM_SETTINGS": "no-system-settings.json",
+    "IPYTHONDIR": ".ipython",
+    "JUPYTER_CONFIG_DIR": ".jupyter",
+    "JUPYTER_DATA_DIR": ".jupyter-data",
+    "JUPYTER_RUNTIME_DIR": ".jupyter-run",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_DATA_HOME": ".data",
+}
 KERNELS = ("python3", "ante")
 
 
@@ -44,11 +61,35 @@ class Front:
 
 
 @contextlib.contextmanager
+def own_home(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What ``isolated_home`` is for one test, for the tests of a whole module."""
+    home = factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.endswith(("_API_KEY", "_BASE_URL")) or name.startswith(("MODEL_", "ANTE_HOME")):
+                patch.delenv(name)
+        for name, folder in HOME.items():
+            patch.setenv(name, str(home / folder) if folder else str(home))
+        patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+        yield home
+
+
+def install(home: Path, **variables: str) -> None:
+    """Put ante-kernel's kernelspec where Jupyter looks in a test, for the interpreter and tree under test."""
+    folder = home / ".jupyter-data" / "kernels" / "ante"
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "ante_nb.kernel", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Ante", "language": "markdown", "env": variables}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+@contextlib.contextmanager
 def start(
     name: str, server: ChatServer, home: Path, cwd: Path, kind: type[Kernel] = Kernel, **env: str
 ) -> Iterator[Front]:
     """Start the kernel of that name; in a Python kernel the extension is loaded."""
     server.handler = echo
+    install(home)
     with kind(cwd=cwd, env={**point_at(server, home), **env}, name=name) as kernel:
         if name == "python3":
             assert kernel.run("%load_ext ante_nb").status == "ok"
