@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +72,11 @@ def own_home(factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-def install(home: Path, **variables: str) -> None:
+def install(home: Path, **options: str) -> None:
     """Put ante-kernel's kernelspec where Jupyter looks in a test, for the interpreter and tree under test."""
-    folder = home / ".jupyter-data" / "kernels" / "ante"
-    folder.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "ante_nb.kernel", "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Ante", "language": "markdown", "env": variables}
-    (folder / "kernel.json").write_text(json.dumps(spec))
+    from ante_nb.kernel.kernelspec import install as put
+
+    assert home in put(user=True, **options).parents
 
 
 @contextlib.contextmanager
