@@ -12,6 +12,8 @@ IPYTHON_MARKS = ("%", "!", "?")
 
 _PYTHON = re.compile(r"\s*%%python[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n|\Z)")
 _PROMPT = re.compile(r"\s*%%ante[ \t]*(?:\r\n?|\n)")
+_NAME_END = re.compile(r"\w*\Z")
+_NAME_START = re.compile(r"\w*")
 _COMMENT = "# %%python\n"
 
 
@@ -43,6 +45,14 @@ def python_body(source: str) -> str:
     """
     body = source[python_start(source) :]
     return body if body.lstrip().startswith("%%") or not body.strip() else _COMMENT + body
+
+
+def variable_at(source: str, cursor: int) -> str:
+    """The name at ``cursor`` in a prompt, with or without ``@``; empty where there is none."""
+    before = _NAME_END.search(source[:cursor])
+    after = _NAME_START.match(source[cursor:])
+    name = (before[0] if before else "") + (after[0] if after else "")
+    return name if name.isidentifier() else ""
 
 
 # ------------------------------------------------------------------ the same cell in a Python notebook

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import List, Type, Unicode
 
 import ante_nb
 from ante_nb._version import __version__
-from ante_nb.kernel.cells import kind_of, python_start, to_cell, to_python
+from ante_nb.kernel.cells import kind_of, python_start, to_cell, to_python, variable_at
 from ante_nb.kernel.shell import AnteShell
+from ante_nb.notebook.completion import mentions
 from ante_nb.notebook.state import kernel_state
+
+if TYPE_CHECKING:
+    from ante_nb.notebook.completion import Matches
 
 EXPERIMENTAL = "_jupyter_types_experimental"
 
@@ -80,6 +84,33 @@ class AnteKernel(IPythonKernel):
                 cell_id=cell_id,
             )
 
+    def do_complete(self, code: str, cursor_pos: int | None) -> Any:
+        """Files, variables and cells in a prompt; elsewhere what IPython finds, as in a Python kernel."""
+        cursor = len(code) if cursor_pos is None else cursor_pos
+        kind, start = kind_of(code), python_start(code)
+        if kind == "prompt":
+            return _completed(mentions(kernel_state(self.shell), code[:cursor]), cursor)
+        if kind != "python" or cursor < start:
+            return super().do_complete(code, cursor)
+        found = super().do_complete(code[start:], cursor - start)
+        found["cursor_start"] += start
+        found["cursor_end"] += start
+        for item in found["metadata"].get(EXPERIMENTAL, ()):
+            item["start"] += start
+            item["end"] += start
+        return found
+
+    def do_inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()) -> Any:
+        """What is known of a name: in a prompt of a variable, elsewhere of anything."""
+        if kind_of(code) == "prompt":
+            name = variable_at(code, cursor_pos)
+            assert self.shell is not None
+            space = self.shell.user_ns
+            if name not in space or self.shell.user_ns_hidden.get(name) is space[name]:
+                return {"status": "ok", "found": False, "data": {}, "metadata": {}}
+            code, cursor_pos = name, len(name)
+        return super().do_inspect(code, cursor_pos, detail_level, omit_sections)
+
     def do_is_complete(self, code: str) -> dict[str, Any]:  # type: ignore[override]
         """A prompt is complete, unless its last line ends in a backslash or a fence is open."""
         kind = kind_of(code)
@@ -93,3 +124,16 @@ class AnteKernel(IPythonKernel):
                 return {"status": "incomplete", "indent": ""}
             return dict(super().do_is_complete(body))
         return dict(super().do_is_complete(code))
+
+
+def _completed(found: Matches | None, cursor: int) -> dict[str, Any]:
+    items = found.items if found is not None else ()
+    start = cursor - (found.length if found is not None else 0)
+    types = [{"start": start, "end": cursor, "text": item.text, "type": item.kind} for item in items]
+    return {
+        "status": "ok",
+        "matches": [item.text for item in items],
+        "cursor_start": start,
+        "cursor_end": cursor,
+        "metadata": {EXPERIMENTAL: types},
+    }
