@@ -77,62 +77,58 @@ def fresh(headless: Headless) -> None:
     headless.server.handler = echo
 
 
-def results(server: ChatServer) -> str:
-    """What the model was told of its calls in the last request."""
-    return "\n".join(words_of(m) for m in server.chats[-1].body["messages"] if m["role"] == "tool")
+QUESTION = {
+    "question": "Which one?",
+    "header": "One",
+    "options": [{"label": "A", "description": "a"}, {"label": "B", "description": "b"}],
+    "multiSelect": False,
+}
 
 
 def test_jupyter_execute_runs_it_and_asks_nobody(headless: Headless) -> None:
-    """Nobody is there to ask: denied, told to the model, and the cell goes on; what the cell allows is run."""
+    """Nobody is there: what must be asked is denied and told to the model, a question is not answered, and the
+    notebook goes on; what the cell allows is run, and with ``--keep-going`` a failed turn ends no run."""
     path = headless.book(
         "plain",
         headless.prompt("please touch it"),
         headless.prompt("touch that one", "--allow 'Bash(touch allowed)'"),
-        headless.python("print('after')"),
+        headless.prompt("ask me"),
+        headless.prompt("fail", "--keep-going -o result"),
+        headless.python("print(result.status, type(result.error).__name__)"),
     )
     headless.server.enqueue(
         Reply(tool("Bash", {"command": "touch denied"}, id="call_d")), Reply("As you wish."),
         Reply(tool("Bash", {"command": "touch allowed"}, id="call_a")), Reply("Touched."),
+        Reply(tool("AskUser", {"questions": [QUESTION]}, id="call_q")), Reply("Then A."),
+        Reply(status(401, {"error": {"message": "no such key"}})),
     )  # fmt: skip
     done = headless.run("jupyter", "execute", "--inplace", path.name)
     assert done.returncode == 0, done.stderr
     assert not (headless.cwd / "denied").exists() and (headless.cwd / "allowed").exists()
-    *_, denied, allowed, after = read(path)["cells"]
-    assert texts(after) == ["after\n"]
+    *_, denied, allowed, asked, failed, after = read(path)["cells"]
     assert "As you wish." in "".join(texts(denied)) and "denied" in "".join(texts(denied))
     assert "Touched." in "".join(texts(allowed))
-    [first], [second] = turns(denied), turns(allowed)
-    assert first["v"] == second["v"] == 1
-    assert "denied" in words_of(headless.server.chats[1].body["messages"][-1]).lower()
+    assert "Then A." in "".join(texts(asked))
+    assert "no such key" in "".join(texts(failed))
+    assert texts(after)[0].startswith("failed ")
+    assert [len(turns(cell)) for cell in (denied, allowed, asked, failed)] == [1, 1, 1, 1]
+    chats = headless.server.chats
+    assert "denied" in words_of(chats[1].body["messages"][-1]).lower()
+    assert words_of(chats[5].body["messages"][-1])
 
 
-@pytest.mark.parametrize("program", ["execute", "papermill", "nbconvert"])
+@pytest.mark.parametrize("program", ["execute", "papermill"])
 def test_a_failed_turn_ends_the_run(headless: Headless, program: str) -> None:
     path = headless.book(f"fails-{program}", headless.prompt("hello"), headless.python("open('later', 'w')"))
     headless.server.enqueue(Reply(status(401, {"error": {"message": "no such key"}})))
     words = {
         "execute": ("jupyter", "execute", "--inplace", path.name),
         "papermill": ("papermill", "--no-progress-bar", path.name, path.name),
-        "nbconvert": ("jupyter", "nbconvert", "--execute", "--inplace", "--to", "notebook", path.name),
     }[program]
     done = headless.run(*words)
     assert done.returncode != 0
     assert "no such key" in done.stderr + done.stdout
     assert not (headless.cwd / "later").exists()
-
-
-def test_keep_going_goes_on(headless: Headless) -> None:
-    path = headless.book(
-        "goes-on",
-        headless.prompt("hello", "--keep-going -o result"),
-        headless.python("print(result.status, type(result.error).__name__)"),
-    )
-    headless.server.enqueue(Reply(status(401, {"error": {"message": "no such key"}})))
-    done = headless.run("jupyter", "execute", "--inplace", path.name)
-    assert done.returncode == 0, done.stderr
-    *_, failed, after = read(path)["cells"]
-    assert "no such key" in "".join(texts(failed))
-    assert texts(after)[0].startswith("failed ")
 
 
 def test_papermill_injects_parameters(headless: Headless) -> None:
@@ -172,13 +168,3 @@ def _tag(path: Path, number: int) -> None:
     document: dict[str, Any] = json.loads(path.read_text())
     document["cells"][number]["metadata"]["tags"] = ["parameters"]
     path.write_text(json.dumps(document))
-
-
-def test_a_question_has_no_answer_and_nothing_waits(headless: Headless) -> None:
-    asked = {"questions": [{"question": "Which one?", "header": "One", "options": [{"label": "A", "description": "a"}, {"label": "B", "description": "b"}], "multiSelect": False}]}  # fmt: skip
-    path = headless.book("asks", headless.prompt("ask me"))
-    headless.server.enqueue(Reply(tool("AskUser", asked, id="call_q")), Reply("Then A."))
-    done = headless.run("jupyter", "execute", "--inplace", path.name)
-    assert done.returncode == 0, done.stderr
-    assert "Then A." in "".join(texts(read(path)["cells"][-1]))
-    assert results(headless.server)
