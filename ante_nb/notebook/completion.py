@@ -241,6 +241,8 @@ class AnteMatcher:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        # IPython looks at the name of every matcher as if it were a function.
+        self.__qualname__ = type(self).__qualname__
 
     def __call__(self, context: Any) -> Any:
         from IPython.core.completer import SimpleCompletion
