@@ -133,7 +133,9 @@ def test_nbclient(stage: Stage) -> None:
     with at_home(stage) as work:
         path = write(work / "client.ipynb", cells(stage.kernel), stage.kernel)
         found = nbformat.read(path, as_version=4)
-        NotebookClient(found, timeout=120, resources={"metadata": {"path": str(work)}}).execute()
+        NotebookClient(
+            found, timeout=120, startup_timeout=150, resources={"metadata": {"path": str(work)}}
+        ).execute()
         nbformat.write(found, path)
         stage.check(read(path))
 
