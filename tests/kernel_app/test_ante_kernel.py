@@ -122,6 +122,8 @@ def test_completion_of_commands_flags_and_python(ante: Ante) -> None:
     assert complete(ante, "%ante thinking x") == ["%ante thinking xhigh"]
     assert complete(ante, "%%ante --provider openai-c") == ["%%ante --provider openai-compatible"]
     assert complete(ante, "%%ante --tools Read,Gr") == ["%%ante --tools Read,Grep"]
+    # Jedi takes half a minute to start on a busy machine.
+    ante.kernel.run("%config IPCompleter.use_jedi = False")
     ante.kernel.run("%%python\nlong_name_here = {}")
     assert "%%python\nlong_name_here" in complete(ante, "%%python\nlong_na")
 
