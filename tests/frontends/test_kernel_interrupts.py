@@ -80,3 +80,24 @@ def test_a_turn_ends_wherever_it_is(
     numbers = spread(latencies)
     print(f"{name}: {numbers}")
     prove(f"interrupt_random_{name}", rounds=ROUNDS, usable=ROUNDS, situations=sorted(met), **numbers)
+
+
+def test_an_interrupt_while_the_card_is_drawn_keeps_the_code_from_starting(
+    chat_server: ChatServer, isolated_home: Path, tmp_path: Path
+) -> None:
+    """Between the card and the code there is nothing to raise in; the code must not begin then."""
+    patch = (
+        "import os, signal\nfrom ante_nb.notebook.host import NotebookHost\n_init = NotebookHost.__init__\n"
+        "def init(self, *args):\n    _init(self, *args)\n    pump = self._pump\n"
+        "    def kicked(now):\n        pump(now)\n        if now:\n            os.kill(os.getpid(), signal.SIGINT)\n"
+        "    self._pump = kicked\nNotebookHost.__init__ = init"
+    )
+    with start("python3", chat_server, isolated_home, tmp_path) as front:
+        assert front.kernel.run(patch).status == "ok"
+        chat_server.enqueue(Reply(tool("Python", {"code": "ran = True\nwhile True:\n    pass"}, id="call_p")))
+        outcome = front.prompt("compute", "--allow Python", timeout=30)
+        assert outcome.status == "error" and "interrupt" in outcome.error.lower()
+        assert "ran" not in front.kernel.value("sorted(get_ipython().user_ns)")
+        front.kernel.run("NotebookHost.__init__ = _init")
+        assert "echo: next" in front.prompt("next").text
+        check_conversation(chat_server.chats[-1].body["messages"])
