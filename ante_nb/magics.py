@@ -13,6 +13,8 @@ from traitlets import HasTraits, Unicode
 from traitlets.config import Config
 
 from ante_nb.notebook import arguments, live_outputs
+from ante_nb.notebook.completion import AnteMatcher
+from ante_nb.notebook.kernel_version import warn_once
 from ante_nb.notebook.state import kernel_state
 from ante_nb.notebook.transformer import PromptTransformer
 
@@ -142,12 +144,19 @@ def load(shell: Any) -> None:
     shell.input_transformers_cleanup.insert(0, PromptTransformer(shell))
     kernel_state(shell).made.look(shell.user_ns, getattr(shell, "user_ns_hidden", {}), None, 0)
     shell.events.register("post_run_cell", kernel_state(shell).note_result)
+    if (completer := getattr(shell, "Completer", None)) is not None:
+        completer.custom_matchers.append(AnteMatcher(shell))
+    if kernel_state(shell).source is not None:  # else no cell runs that could show it
+        warn_once(kernel_state(shell))
 
 
 def unload(shell: Any) -> None:
     """Take back what :func:`load` did. The session and the choices stay until the kernel ends."""
     transformers = shell.input_transformers_cleanup
     transformers[:] = [t for t in transformers if not isinstance(t, PromptTransformer)]
+    if (completer := getattr(shell, "Completer", None)) is not None:
+        matchers = completer.custom_matchers
+        matchers[:] = [matcher for matcher in matchers if not isinstance(matcher, AnteMatcher)]
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("ante", None)
     shell.magics_manager.registry.pop("AnteMagics", None)

@@ -82,7 +82,8 @@ class CellEdit:
     """A change of the notebook, to be done by its front end.
 
     ``id`` names the cell; for an insertion the one above (``top``: none; empty: the prompt's own cell or
-    what was inserted below it before). ``expected`` is the cell's text as the model saw it.
+    what was inserted below it before). ``expected`` is the cell's text as the model saw it, ``kind`` the
+    kind of the cell.
     """
 
     action: Literal["insert", "replace", "delete", "run"]

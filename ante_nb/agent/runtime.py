@@ -98,6 +98,8 @@ class Runtime(SessionMoves, Conversation):
 
     session: Session = field(default_factory=Session)
     choices: Choices = field(default_factory=Choices)
+    kernelspec: Choices = field(default_factory=Choices)
+    """What the kernel was started with; ranks below ``choices``."""
     config: Choices = field(default_factory=Choices)
     grants: list[str] = field(default_factory=list)
     last_models: dict[str, str] = field(default_factory=dict)
@@ -204,6 +206,7 @@ class Runtime(SessionMoves, Conversation):
             self.keys,
             cell=_overrides(cell),
             session=_overrides(self.choices),
+            kernelspec=_overrides(self.kernelspec),
             config=_overrides(self.config),
             engine_available=_local_ready,
             last_used=self.last_models,

@@ -22,11 +22,19 @@ async def run_cell(line: str, body: str) -> None:
 
     shell = get_ipython()
     state = kernel_state(shell)
-    prompt, flags = _parsed(line, body, typed=(state.source or "").endswith(body))
+    from ante_nb.notebook.frontend import is_plain
+
+    if is_plain(
+        shell
+    ):  # the empty (and indented) lines that end a cell in a terminal are no part of the prompt
+        body = body.rstrip()
+    prompt, flags = _parsed(line, body, typed=body in (state.source or ""))
     if prompt is None or state.is_silent or _took_summary(state, prompt, flags):
         return
+    from ante_nb.notebook.kernel_version import warn_once
     from ante_nb.notebook.runner import run_awaited
 
+    warn_once(state)
     options = _options(shell, flags)
     turn = await run_awaited(state, prompt, options, verbose=flags.verbose, cell=state.cell_id)
     _end(shell, turn, flags)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ante_nb import __version__, paths
 from ante_nb.errors import AnteError
+from ante_nb.notebook.kernel_version import REMEDY, problem
 
 if TYPE_CHECKING:
     from ante_nb.notebook.state import KernelState
@@ -94,14 +95,8 @@ def _packages() -> list[Line]:
         except PackageNotFoundError:
             lines.append((False, f"{name} is not installed", f"%pip install {name}"))
             continue
-        bad = name == "ipykernel" and found.startswith(("7.0", "7.1", "7.2", "7.3"))
-        lines.append(
-            (
-                not bad,
-                f"{name} {found}",
-                "This ipykernel dies after a few interrupts: %pip install -U 'ipykernel>=7.4' and restart the kernel.",
-            )
-        )
+        bad = problem(found) if name == "ipykernel" else None
+        lines.append((bad is None, f"{name} {found}", f"This ipykernel {bad}: {REMEDY}"))
     import shutil
 
     rg = shutil.which("rg")

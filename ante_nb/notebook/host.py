@@ -112,8 +112,15 @@ class NotebookHost:
             self._pump(True)
             try:
                 with guard.blocking() if guard else nullcontext(), deadline.running():
+                    # While the card was drawn an interrupt had nothing to raise in.
+                    if guard is not None and guard.interrupted:
+                        raise KeyboardInterrupt
                     result = await run_python(self._state.shell, code, live, awaited if guard else None)
                 return deadline.told(result)
+            except KeyboardInterrupt:
+                if guard is None:
+                    raise
+                return deadline.told(PythonResult(interrupted=True))
             finally:
                 self._state.in_tool = False
 

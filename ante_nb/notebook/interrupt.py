@@ -48,6 +48,8 @@ class InterruptGuard:
         self._section = 0
         self._watched = False
         self._nudging = False
+        self.interrupted = False
+        """Whether the person has interrupted the turn: nothing may begin any more."""
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -114,6 +116,7 @@ class InterruptGuard:
                 self._raised = now
                 raise KeyboardInterrupt
             return
+        self.interrupted = True
         again, self._last = now - self._last < _AGAIN, now
         self._cancel()
         loop = self._loop

@@ -39,6 +39,12 @@ class KernelState:
     shell: Any
     configured: dict[str, str] = field(default_factory=dict)
     """What ``ipython_config.py`` says, kept until the runtime is made."""
+    kernelspec: dict[str, str] = field(default_factory=dict)
+    """The provider and model that ante-kernel was started with, kept likewise."""
+    as_python: Callable[[str], str] = str
+    """The source of a cell of this kernel as a Python kernel with the magics would have it."""
+    as_cell: Callable[[str], str] = str
+    """The way back. In a Python kernel both change nothing."""
     presenters: list[ApprovalPresenter] = field(default_factory=list)
     cards: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What makes a card, by its name; empty where there are no widgets."""
@@ -60,6 +66,8 @@ class KernelState:
     last_failure: Failure | None = None
     in_tool: bool = False
     """Whether code of the Python tool runs now; a turn must not start inside of it."""
+    version_warned: bool = False
+    """Whether this kernel's version of ipykernel was warned of."""
     _runtime: Runtime | None = None
 
     @property
@@ -68,7 +76,7 @@ class KernelState:
         if self._runtime is None:
             from ante_nb.agent.runtime import Choices, Runtime
 
-            self._runtime = Runtime(config=Choices(**self.configured))
+            self._runtime = Runtime(kernelspec=Choices(**self.kernelspec), config=Choices(**self.configured))
         return self._runtime
 
     @property
@@ -121,6 +129,7 @@ class KernelState:
         self._note_source(result)
         error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
         source = getattr(getattr(result, "info", None), "raw_cell", None) or ""
+        source = self.as_python(source)
         own = source.lstrip().startswith(("%%ante", "%ante"))
         if error is not None and not own and not isinstance(error, KeyboardInterrupt):
             self.last_failure = Failure(source, error)

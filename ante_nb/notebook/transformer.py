@@ -23,6 +23,10 @@ _CALLS = {
 class PromptTransformer:
     """The transformer for one shell: called with the lines of a cell, line ends included."""
 
+    has_side_effects = True
+    """Has IPython leave it out when a terminal asks whether a cell is complete: the first line of a prompt
+    would be one, as an awaited call. Without it the rule for cell magics holds, up to the first empty line."""
+
     def __init__(self, shell: Any) -> None:
         self._shell = shell
 

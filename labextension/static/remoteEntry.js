@@ -167,12 +167,16 @@
       });
     };
 
+    // In ante-kernel, whose cells are edited as Markdown, a prompt stands alone.
+    const isPrompt = (panel, source) => /^\s*%%ante\b/.test(source)
+      || (panel.context.model.defaultKernelLanguage === 'markdown' && !/^\s*[%!?]/.test(source));
+
     // An image pasted into a prompt cell becomes a file beside the notebook and a mention of it.
     const paste = async event => {
       const panel = tracker.currentWidget, cell = panel?.content.activeCell;
       const file = [...(event.clipboardData?.files || [])].find(item => /^image\/(png|jpeg|gif|webp)$/.test(item.type));
       if (!file || !cell?.editor || !cell.node.contains(event.target)
-        || !/^\s*%%ante\b/.test(cell.model.sharedModel.getSource())) return;
+        || !isPrompt(panel, cell.model.sharedModel.getSource())) return;
       event.preventDefault();
       event.stopPropagation();
       const bytes = new Uint8Array(await file.arrayBuffer());

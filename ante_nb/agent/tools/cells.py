@@ -313,7 +313,8 @@ def _request(args: CellsArguments, ctx: ToolContext) -> CellEdit:
         raise ToolError(f"Cell {args.cell} is a {cell.kind} cell: there is nothing to run.")
     if action == "run" and _PROMPT.match(cell.source):
         raise ToolError("That cell is a prompt for you.", "Only the person starts a turn.")
-    return CellEdit(action, name, cell.source, args.source)
+    kind: Literal["code", "markdown"] = "code" if cell.kind == "code" else "markdown"
+    return CellEdit(action, name, cell.source, args.source, kind)
 
 
 def _shift(cells: dict[str, SeenCell], action: str, report: CellReport) -> None:

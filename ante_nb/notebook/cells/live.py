@@ -35,9 +35,22 @@ class Cells:
         self._below: str | None = state.cell_id
         """The cell that a further one is inserted below: the prompt's, then the last that was inserted."""
         self._proposed = False
+        self._sources: dict[str, str] = {}
+        """What was read, by what it was shown as."""
 
     async def read(self, ids: tuple[str, ...] = ()) -> Notebook:
-        """The cells; those of ``ids`` with whole outputs and images."""
+        """The cells as a Python notebook has them; those of ``ids`` with whole outputs and images."""
+        from dataclasses import replace
+
+        found = await self._read(ids)
+        cells = [
+            replace(cell, source=self._state.as_python(cell.source)) if cell.kind == "code" else cell
+            for cell in found.cells
+        ]
+        self._sources |= {new.source: old.source for new, old in zip(cells, found.cells, strict=True)}
+        return replace(found, cells=tuple(cells))
+
+    async def _read(self, ids: tuple[str, ...]) -> Notebook:
         if self._link is not None:
             try:
                 reply = await self._link.request("list", ids=list(ids))
@@ -72,7 +85,18 @@ class Cells:
         return replace(found, note=f"{found.note} ({why})")
 
     async def edit(self, edit: CellEdit) -> CellReport:
-        """Have the front end change a cell."""
+        """Have the front end change a cell; what is given and told is as a Python notebook has it."""
+        if edit.kind != "code":
+            return await self._edit(edit)
+        from dataclasses import replace
+
+        state = self._state
+        expected = edit.expected and self._sources.get(edit.expected, state.as_cell(edit.expected))
+        report = await self._edit(replace(edit, expected=expected, source=state.as_cell(edit.source)))
+        source = report.source if report.source is None else state.as_python(report.source)
+        return replace(report, source=source)
+
+    async def _edit(self, edit: CellEdit) -> CellReport:
         if self._link is None:
             return CellReport("refused", "a blocking call keeps the front end from answering")
         at: str | None = edit.id
@@ -98,7 +122,7 @@ class Cells:
     def propose(self, source: str) -> bool:
         """Put a code cell below the prompt's when the turn ends; whether it replaces one proposed before."""
         again, self._proposed = self._proposed, True
-        self._state.shell.set_next_input(source, replace=False)
+        self._state.shell.set_next_input(self._state.as_cell(source), replace=False)
         return again
 
 

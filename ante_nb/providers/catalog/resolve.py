@@ -1,9 +1,9 @@
 """From flags, session, environment, settings and defaults to one frozen choice.
 
 Precedence, highest first: cell flag, session choice (``%ante``, widget and ``%config`` write the same
-layer), environment, ``settings.json`` or the profile, ``ipython_config.py``, built-in default. A provider
-and a model are chosen together: a model of a lower layer belongs to that layer's provider and is not
-carried over to another one.
+layer), kernelspec, environment, ``settings.json`` or the profile, ``ipython_config.py``, built-in default.
+A provider and a model are chosen together: a model of a lower layer belongs to that layer's provider and is
+not carried over to another one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ LOCAL = "local"
 
 CELL = "cell flag"
 SESSION = "%ante"
+KERNELSPEC = "kernelspec"
 CONFIG = "ipython_config.py"
 DEFAULT = "built-in default"
 
@@ -55,6 +56,7 @@ def resolve(
     *,
     cell: Overrides | None = None,
     session: Overrides | None = None,
+    kernelspec: Overrides | None = None,
     config: Overrides | None = None,
     engine_available: Callable[[], bool] = lambda: False,
     last_used: Mapping[str, str] | None = None,
@@ -67,7 +69,8 @@ def resolve(
         settings: from :func:`ante_nb.settings.load_settings`.
         env: the environment.
         keys: finds keys and sign-ins.
-        cell, session, config: the flags of the cell, the session's choice, ``ipython_config.py``.
+        cell, session, kernelspec, config: the flags of the cell, the session's choice, what the kernel was
+            started with, ``ipython_config.py``.
         engine_available: whether a local engine and a model are there; asked only when it matters.
         last_used: the model last used with each provider in this process.
         today: the date for retirement notices, by default the present one.
@@ -86,6 +89,7 @@ def resolve(
     layers = [
         (CELL, cell or Overrides()),
         (SESSION, session or Overrides()),
+        (KERNELSPEC, kernelspec or Overrides()),
         (settings.source, Overrides(settings.values.provider, settings.values.model)),
         (CONFIG, config or Overrides()),
     ]
