@@ -85,7 +85,7 @@ def check(path: Path, *more: str) -> tuple[int, str]:
         timeout=150,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout
 
 
 def test_twice_with_sockets_forbidden(recorded: Path, isolated_home: Path, tmp_path: Path) -> None:
