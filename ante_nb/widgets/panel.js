@@ -173,6 +173,10 @@ function mount({ el, send, listen, place }) {
   root.setAttribute("role", "region");
   root.setAttribute("aria-label", place.title ? `Ante: ${place.title}` : "Ante");
   root.dataset.lmSuppressShortcuts = "true";
+  // JupyterLab looks for the mark at the focused element itself, not around it.
+  root.addEventListener("focusin", (event) => {
+    if (event.target instanceof HTMLElement) event.target.dataset.lmSuppressShortcuts = "true";
+  });
   for (const kind of ["keydown", "keyup", "keypress", "paste", "contextmenu"])
     root.addEventListener(kind, (event) => event.stopPropagation());
 
