@@ -92,7 +92,7 @@ llama-cpp-python: $(STAMPS)/dev
 prove: $(STAMPS)/dev
 	@ANTE_PROVE=1 $(PYTEST) --timeout=7200 tests/kernel tests/providers/auth tests/providers/test_websocket_faults.py \
 	  tests/agent/permissions/test_ordinary.py tests/agent/test_soak.py tests/frontends tests/lab/test_approval_card.py \
-	  tests/lab/test_question_card.py $(ARGS)
+	  tests/lab/test_question_card.py tests/lab/test_injection.py tests/lab/test_lab_stream.py $(ARGS)
 	@$(BIN)/python benchmarks/run.py --write --proofs
 
 bench: $(STAMPS)/dev
