@@ -71,7 +71,7 @@ lab: $(STAMPS)/lab
 # llama.cpp come after them, one by one: they would disturb each other's clocks. Real kernels, browsers and
 # processes on a busy machine: what fails is run a second time, and listed (R) if it passes then.
 JOBS ?= 4
-APART := tests/lab tests/local
+APART := tests/lab tests/local tests/frontends/test_same_transcript.py
 AGAIN := --reruns 1 -rR
 
 test: $(STAMPS)/dev

@@ -24,9 +24,7 @@ async def run_cell(line: str, body: str) -> None:
     state = kernel_state(shell)
     from ante_nb.notebook.frontend import is_plain
 
-    if is_plain(
-        shell
-    ):  # the empty (and indented) lines that end a cell in a terminal are no part of the prompt
+    if is_plain(shell):  # what ends a cell in a terminal, empty or indented lines, is no part of it
         body = body.rstrip()
     prompt, flags = _parsed(line, body, typed=body in (state.source or ""))
     if prompt is None or state.is_silent or _took_summary(state, prompt, flags):
