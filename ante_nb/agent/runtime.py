@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.loop import TurnLoop
     from ante_nb.agent.mcp.servers import McpServers
     from ante_nb.agent.replay.mode import Replay
+    from ante_nb.agent.sessions.lending import Lent
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
@@ -115,6 +116,8 @@ class Runtime(SessionMoves, Conversation):
     nobody looks on. 0: a turn that is streamed."""
     last_turn: Turn | None = None
     running: Any = None
+    lent: dict[str, Lent] = field(default_factory=dict)
+    """The other sessions that single calls were made with, by id."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""

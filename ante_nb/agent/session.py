@@ -125,6 +125,8 @@ class Session:
     """The same for ``kernel.json``: the variables of the kernel, which may be many."""
     told: set[str] = field(default_factory=set)
     """Warnings that the person has seen."""
+    news: list[str] = field(default_factory=list)
+    """What the person is told of it with its next turn."""
     damage: list[str] = field(default_factory=list)
     """What could not be read back of its record."""
     cut_off: str = ""

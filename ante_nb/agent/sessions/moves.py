@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.session import Session
+from ante_nb.agent.sessions.lending import Lent
 from ante_nb.errors import BusyError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class SessionMoves:
 
     session: Session
     grants: list[str]
+    lent: dict[str, Lent]
     running: Any
     _undo: UndoLog | None
 
@@ -40,6 +42,8 @@ class SessionMoves:
         old, self.session = self.session, session
         if old is not session and old.has_journal:
             old.journal.close()
+            # A call that names it later is no news to its model: this is still its process.
+            self.lent.setdefault(old.id, Lent(old.id))
         self.grants.clear()
         if self._undo is not None:
             self._undo.news.clear()
