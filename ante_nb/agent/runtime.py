@@ -348,6 +348,7 @@ class Runtime(SessionMoves, Conversation):
         from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
+        from ante_nb.agent.tasks import tasks_at
         from ante_nb.agent.telemetry import watched
         from ante_nb.messages import Notice
 
@@ -376,6 +377,7 @@ class Runtime(SessionMoves, Conversation):
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
+        session.tool_state.todos = tasks_at(session, plan.node.parent)
         session.tell_record(lambda text: host.show(Notice("warning", text)))
         told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
         gauge = Gauge(plan.choice, plan.system, [tool.spec() for tool in plan.tools.values()])

@@ -46,6 +46,8 @@ class Node:
     replaces: bool = False
     base: int = 0
     """With ``replaces``: how many of the messages stand for what was before the turn's own prompt."""
+    tasks: list[dict[str, str]] | None = None
+    """The task list that the turn left, where its messages may not say so."""
 
     def to_dict(self) -> dict[str, Any]:
         """The node as plain JSON values."""
@@ -59,6 +61,7 @@ class Node:
             "runs": self.runs,
             "replaces": self.replaces,
             "base": self.base,
+            "tasks": self.tasks,
         }
 
     @classmethod
@@ -74,6 +77,7 @@ class Node:
             runs=data.get("runs", 1),
             replaces=bool(data.get("replaces")),
             base=data.get("base", 0),
+            tasks=data.get("tasks"),
         )
 
 

@@ -69,6 +69,7 @@ def resume(state: KernelState, rest: str) -> None:
         BusyError: a turn is running.
     """
     from ante_nb.agent.sessions.tree import turns_of
+    from ante_nb.agent.tasks import tasks_at, tasks_words
     from ante_nb.notebook.earlier import earlier, identify, kernel_id, lost, missing_of, news_for_model
 
     _check_tool(state, "resume")
@@ -97,6 +98,9 @@ def resume(state: KernelState, rest: str) -> None:
         say(f"{found.forked}, so this kernel goes on in a copy: {session.id}")
     for note in found.notes:
         say(note)
+    tasks = tasks_words(tasks_at(session, session.head))
+    if tasks:
+        say(tasks)
     names = list(state.shell.user_ns)
     gone = lost(found.info.directory, names, path)
     if gone:

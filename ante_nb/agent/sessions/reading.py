@@ -205,6 +205,7 @@ class _Reader:
             opened.node.messages = settled(opened.messages, finished=True)
         opened.node.replaces = bool(record.get("replaces"))
         opened.node.base = int(record.get("base") or 0)
+        opened.node.tasks = _tasks(record.get("tasks"))
         self._session.turns += 1
         self._session.place(self._anchored(_sound(opened.node)))
 
@@ -264,7 +265,17 @@ def _message(data: dict[str, Any]) -> Message:
 
 
 def _node(record: dict[str, Any]) -> Node:
-    return replace(Node.from_dict(record), messages=tuple(_message(item) for item in record["messages"]))
+    messages = tuple(_message(item) for item in record["messages"])
+    return replace(Node.from_dict(record), messages=messages, tasks=_tasks(record.get("tasks")))
+
+
+def _tasks(value: Any) -> list[dict[str, str]] | None:
+    """A recorded task list; ``None`` where there is none, or a damaged one."""
+    if not isinstance(value, list):
+        return None
+    names = ("content", "active_form", "status")
+    sound = all(isinstance(task, dict) and all(isinstance(task.get(n), str) for n in names) for task in value)
+    return value if sound else None
 
 
 def _sound(node: Node) -> Node:
