@@ -143,6 +143,36 @@ def test_a_call_goes_on_with_a_session_of_before_the_restart(notebook: Notebook)
         assert second.run("ante_nb.ask('x', session='ses_nope')").error.count("no session") == 1
 
 
+def test_a_new_notebook_with_the_name_of_a_renamed_one_has_no_earlier_session(notebook: Notebook) -> None:
+    with notebook.kernel() as kernel:
+        ante = notebook.load(kernel)
+        ante.prompt("of the first", cell="p1")
+        session = ante.turn("session_id")
+        notebook.save(ante, "load", "p1")
+    renamed = notebook.path.rename(notebook.folder / "analysis.ipynb")
+    cells = [nbformat.v4.new_code_cell("", id="other")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebook.path)
+    with notebook.kernel() as kernel:
+        ante = notebook.load(kernel)
+        assert "before its kernel was started" not in ante.prompt("mine", cell="other").text
+        assert "no earlier session" in kernel.run("%ante resume").error
+        # Named expressly, it is a copy: the session is the other notebook's.
+        out = kernel.run(f"%ante resume {session}")
+        assert "belongs to another notebook" in out.text, out.text
+        ante.prompt("mine too", cell="q2")
+        assert typed(ante) == ["of the first", "mine too"] and ante.turn("session_id") != session
+    with notebook.kernel(renamed) as kernel:
+        ante = notebook.load(kernel)
+        assert "%ante resume" in ante.prompt("aside", cell="p2").text
+        assert session in kernel.run("%ante resume").text
+        ante.prompt("more", cell="p3")
+        assert typed(ante) == ["of the first", "more"] and ante.turn("session_id") == session
+    # Not saved since: the cell that the notebook began with is known.
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", id="load")]), renamed)
+    with notebook.kernel(renamed) as kernel:
+        assert "2 turns" in notebook.load(kernel).prompt("again", cell="p9").text
+
+
 def test_rewind_branches_rename_and_export(notebook: Notebook) -> None:
     with notebook.kernel() as kernel:
         ante = notebook.load(kernel)

@@ -118,14 +118,15 @@ def _recorded(
     info = find_session(name)
     if info.id == runtime.session.id:
         return runtime.session
+    kernel = meta.get("kernel", "")
     known = runtime.lent.get(info.id)
     copy = known.id if known is not None and known.id != info.id else ""
     if copy and (info.directory.with_name(copy) / "events.jsonl").exists():
         # The calls before this one went on in a copy; so does this one.
-        found = resume(copy, notebook=notebook)
+        found = resume(copy, notebook=notebook, kernel=kernel)
         note = f"this call goes on in {found.session.id}, this process's copy of {info.id}"
     else:
-        found = resume(info.id, notebook=notebook)
+        found = resume(info.id, notebook=notebook, kernel=kernel)
         note = f"{found.forked}, so this call goes on in a copy: {found.session.id}" if found.forked else ""
     session = found.session
     session.news = [*([note] if note else ()), *found.notes]

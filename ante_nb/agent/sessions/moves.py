@@ -72,7 +72,7 @@ class SessionMoves:
         info = find_session(name)
         if info.id == self.session.id:
             return Resumed(self.session, info)
-        found = resume(info.id, notebook=notebook)
+        found = resume(info.id, notebook=notebook, kernel=self.session.meta.get("kernel", ""))
         for key in ("kernel", "cwd", "notebook"):
             if key in self.session.meta:
                 found.session.meta[key] = self.session.meta[key]
