@@ -143,6 +143,17 @@ class Journal:
                 self.problem = None
                 self.tell("this session is recorded again, with what was missing")
 
+    def flush(self) -> bool:
+        """Write what could not be written before; whether nothing is missing now."""
+        if self._waiting and not self._given_up and os.getpid() == self._pid:
+            try:
+                self._write()
+            except OSError as error:
+                logger.warning("%s: still not recorded: %s", self._session_id, error)
+                return False
+            self.problem = None
+        return not self._waiting
+
     def _write(self) -> None:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
             # Somebody deleted the file: what is written into it is lost.

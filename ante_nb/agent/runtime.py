@@ -118,6 +118,8 @@ class Runtime(SessionMoves, Conversation):
     running: Any = None
     lent: dict[str, Lent] = field(default_factory=dict)
     """The other sessions that single calls were made with, by id."""
+    unwritten: dict[str, Session] = field(default_factory=dict)
+    """Sessions that were left while their records could not be written, by id."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
@@ -328,6 +330,7 @@ class Runtime(SessionMoves, Conversation):
             await self._preview(turn, options, host, cell)
             return
         self.steering.begin()
+        self.catch_up()
         try:
             await self._run(turn, options, host, cell)
         finally:

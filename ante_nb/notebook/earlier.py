@@ -157,8 +157,6 @@ def cell_numbers(path: Path | None) -> dict[str, int]:
 
 def note_variables(state: KernelState, cell: str | None, count: int) -> None:
     """After a cell: which variables it has bound; written down where the session has a record."""
-    from ante_nb.agent.sessions.resuming import is_cell_id
-
     try:
         changed = state.made.look(
             state.shell.user_ns, getattr(state.shell, "user_ns_hidden", {}), cell, count
@@ -166,6 +164,8 @@ def note_variables(state: KernelState, cell: str | None, count: int) -> None:
         session = state.session_if_any
         if session is None or not session.has_journal or not session.journal.is_open:
             return
+        from ante_nb.agent.sessions.resuming import is_cell_id
+
         # The notebook's own ids: by them it is known again, whatever it is called by then.
         cells = [name for name in state.executed if is_cell_id(name)][-_CELLS:]
         if changed or "variables" not in session.beside or cells != session.beside.get("cells"):

@@ -433,6 +433,37 @@ async def _read_only(desk: Desk) -> None:
         folder.chmod(0o700)
 
 
+async def test_what_could_not_be_written_is_kept_when_the_session_is_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cells(desk, ("a", "one"))
+    runtime, old = desk.runtime, desk.runtime.session
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.os, "write", full)
+        await cells(desk, ("b", "two"))
+        old.rename("my talk")
+        copy = runtime.fork()
+        await cells(desk, ("c", "three"))
+        assert held(old.journal.directory), "no other kernel goes on with half of it"
+        assert runtime.resume("my talk").session is old
+        await cells(desk, ("d", "four"))
+        assert users(desk) == ["one", "two", "four"]
+        runtime.reset()
+        assert set(runtime.unwritten) == {old.id, copy.id}
+    # There is room again: with the next turn, whatever session it is of.
+    await cells(desk, ("e", "else"))
+    assert runtime.unwritten == {} and not held(old.journal.directory)
+    for left, words in ((old, ["one", "two", "four"]), (copy, ["one", "two", "three"])):
+        again = load_session(left.id)
+        same(again, left)
+        assert [node.prompt for node in turns_of(again)] == words
+    assert runtime.resume(old.id).session.title == "my talk"
+
+
 async def test_a_session_is_resumed_where_every_write_fails(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ def lent(
     finally:
         runtime.session, runtime.grants, runtime.undo.news = before, grants, told
         if session.has_journal:
-            session.journal.close()
+            runtime.give_back(session)
 
 
 def _session(runtime: Runtime, wanted: Any, notebook: Path | None, news: Callable[[Resumed], str]) -> Session:
@@ -115,6 +115,10 @@ def _recorded(
 
     if name == runtime.session.id:
         return runtime.session
+    runtime.catch_up()
+    kept = runtime.left_unwritten(name)
+    if kept is not None:
+        return kept
     info = find_session(name)
     if info.id == runtime.session.id:
         return runtime.session
