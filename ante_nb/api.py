@@ -206,6 +206,7 @@ def _start(
         raise BusyError("another turn is still running", "Wait for it, or interrupt it.")
     mailbox = Mailbox(wake)
     host = HeadlessHost(mailbox, namespace)
+    runtime.session.meta.setdefault("cwd", str(host.cwd))
     turn = runtime.new_turn(prompt)
     handle = TurnHandle(turn, lambda: runtime.run(turn, options, host), wake)
     runtime.running = handle

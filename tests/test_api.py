@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from ante_nb.messages import TextDelta, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.chat_server import ChatServer
 
@@ -87,6 +87,7 @@ def test_a_session_by_its_id_is_gone_on_with(server: ChatServer, monkeypatch: py
     from ante_nb import api
     from ante_nb.agent.loop_thread import agent_loop
     from ante_nb.agent.runtime import Runtime
+    from ante_nb.agent.sessions import list_sessions
 
     present = ask("here", tools="none").session_id
     other = ask("one", session="new", tools="none").session_id
@@ -112,6 +113,7 @@ def test_a_session_by_its_id_is_gone_on_with(server: ChatServer, monkeypatch: py
         assert ask("aside again", session=present, tools="none").session_id == copy
     assert users(server) == ["here", "here too", "aside", "aside again"]
     asyncio.run_coroutine_threadsafe(api._runtime(None).aclose(), agent_loop()).result(10)
+    assert {present, other, copy} <= {info.id for info in list_sessions(cwd=Path.cwd())}
     monkeypatch.setattr(api, "_process", first)
     assert ask("here still", tools="none").session_id == present
     assert users(server) == ["here", "here too", "here still"]

@@ -118,6 +118,8 @@ class Runtime(SessionMoves, Conversation):
     running: Any = None
     lent: dict[str, Lent] = field(default_factory=dict)
     """The other sessions that single calls were made with, by id."""
+    away: bool = False
+    """Whether a call works on another session than the present one."""
     unwritten: dict[str, Session] = field(default_factory=dict)
     """Sessions that were left while their records could not be written, by id."""
     on_change: list[Callable[[], None]] = field(default_factory=list)

@@ -195,7 +195,7 @@ def _short(text: str, limit: int = 60) -> str:
 
 def tell_of_earlier(state: KernelState) -> Any:
     """A function for the agent's thread that gives the offer, or ``None`` where it was made or is not due."""
-    if state.greeted:
+    if state.greeted or state.runtime.away:
         return None
     state.greeted = True
     session = state.runtime.session

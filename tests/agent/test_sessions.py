@@ -147,6 +147,16 @@ def test_a_killed_turn_is_there_with_what_it_had_finished(tmp_path: Path) -> Non
     assert [node.prompt for node in session.nodes.values()] == ["a", "b"]
     assert session.cut_off == "b" and session.damage == []
     assert [m.text for m in session.nodes[session.head or ""].messages] == ["b", "answer 0", "answer 1"]
+    # However early the line was cut, and closed by the process after: that is no damage.
+    for size in range(1, 12):
+        cut = b'{"time":"2026-'[:size] + b"\n"
+        assert load_session(write(tmp_path, records, cut), tmp_path).damage == []
+    # Its steps count for the session's limits, though no end of it was written down.
+    for record in records[-2:]:
+        record["step"] = "step_x"
+    name = write(tmp_path, records)
+    (tmp_path / "sessions" / name / "meta.json").write_text('{"v": 1, "steps": 4}')
+    assert load_session(name, tmp_path).steps == 6
     # A turn without any answer left nothing to build on.
     records = [*turn_lines("a", 1, 1, True), *turn_lines("b", 2, 0, False)]
     session = load_session(write(tmp_path, records), tmp_path)

@@ -122,7 +122,8 @@ def test_a_call_goes_on_with_a_session_of_before_the_restart(notebook: Notebook)
         session = ante.turn("session_id")
     with notebook.kernel() as kernel, notebook.kernel() as second:
         ante = notebook.load(kernel)
-        ante.prompt("present", cell="p2")
+        assert kernel.run("import ante_nb\nante_nb.ask('aside', session='new')").status == "ok"
+        assert "`%ante resume` goes on" in ante.prompt("present", cell="p2").text, "the call took no offer"
         present = ante.turn("session_id")
         call = f"import ante_nb\nturn = ante_nb.ask('two', session={session!r})"
         out = kernel.run(call)

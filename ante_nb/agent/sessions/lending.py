@@ -78,10 +78,12 @@ def lent(
     kept = runtime.lent.setdefault(session.id, Lent(session.id))
     grants, told = runtime.grants, runtime.undo.news
     runtime.session, runtime.grants, runtime.undo.news = session, kept.grants, kept.news
+    runtime.away = True
     try:
         yield tuple(session.news)
     finally:
         runtime.session, runtime.grants, runtime.undo.news = before, grants, told
+        runtime.away = False
         if session.has_journal:
             runtime.give_back(session)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_HEAD = b'{"time":'
+"""How every line begins."""
 ID = re.compile(r"ses_[0-9A-Z]{26}")
 
 
@@ -89,6 +91,7 @@ class _Open:
             record["turn"],
         )
         self.messages = [_message(item) for item in record["messages"]]
+        self.steps = 0
 
 
 class _Reader:
@@ -108,8 +111,11 @@ class _Reader:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 logger.warning("%s: a %s record is damaged: %r", session.id, record.get("type"), error)
                 self._damaged += 1
+        cut = self._open
         self._killed()
         self._take(meta)
+        # Of the turn that was killed last, the other file knows nothing yet.
+        session.steps += cut.steps if cut is not None else 0
         if self._damaged:
             many = self._damaged > 1
             session.damage.append(
@@ -136,7 +142,7 @@ class _Reader:
                 self._damaged += 1
 
     def _torn(self, line: bytes) -> None:
-        if not line.startswith(b'{"time":') or line.endswith(b"}"):
+        if not (line.startswith(_HEAD) or _HEAD.startswith(line)) or line.endswith(b"}"):
             self._damaged += 1
 
     def _take(self, meta: dict[str, Any]) -> None:
@@ -190,6 +196,7 @@ class _Reader:
     def _on_message(self, record: dict[str, Any]) -> None:
         if self._open is not None and record["turn"] == self._open.node.turn_id:
             self._open.messages.append(_message(record["message"]))
+            self._open.steps += "step" in record
             if record.get("usage"):
                 self._session.usage += Usage(**record["usage"])
 
