@@ -31,6 +31,8 @@ does not know."""
 KEPT_BYTES = 16 * 1024 * 1024
 """What is kept of a record that cannot be written at the moment; beyond that it is given up."""
 
+_PATIENCE = 0.2
+"""Seconds to wait for the lock of a session."""
 _OPAQUE = 200
 """Characters from which a value of a vendor's own, or an image, is left as it is by the redactor."""
 
@@ -110,7 +112,8 @@ class Journal:
         # Not per thread: the agent's thread takes it, any thread may give it back.
         lock = FileLock(self.directory / "lock", timeout=0, mode=0o600, thread_local=False)
         try:
-            lock.acquire()
+            # A list of sessions looks for a moment whether somebody has it; that is nobody who has it.
+            lock.acquire(timeout=_PATIENCE, poll_interval=0.01)
         except Timeout:
             return False
         except (OSError, NotImplementedError) as error:

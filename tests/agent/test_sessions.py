@@ -529,6 +529,47 @@ async def test_the_second_process_on_a_session_goes_on_in_a_copy(desk: Desk) -> 
     assert desk.runtime.resume(old.id).forked == ""
 
 
+async def test_what_the_one_before_wrote_last_is_not_missed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cells(desk, ("a", "one"))
+    old = desk.runtime.session
+    real = journal_module.Journal.lock
+
+    def lock(journal: journal_module.Journal) -> bool:
+        """The other process writes its last turn after the record was read, and leaves."""
+        if old.title != "renamed":
+            old.rename("renamed")
+            old.journal.close()
+        return real(journal)
+
+    desk.runtime = Runtime()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.Journal, "lock", lock)
+        found = desk.runtime.resume(old.id)
+    assert found.forked == "" and found.session.title == "renamed" and found.session.journal.locked
+
+
+def test_looking_at_a_session_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_PATIENCE", 5.0)  # the watcher may have to wait for a processor
+    session = Session(home=tmp_path)
+    session.journal.append("head", node=None)
+    session.journal.close()
+    watcher = (
+        "import pathlib, sys\nfrom ante_nb.agent.sessions.listing import held\n"
+        "print(1, flush=True)\nwhile sys.stdin.readable():\n    held(pathlib.Path(sys.argv[1]))\n"
+    )
+    args = [sys.executable, "-c", watcher, str(session.journal.directory)]
+    with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline()
+            for _ in range(200):
+                assert session.journal.lock()
+                session.journal.close()
+        finally:
+            process.kill()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 async def test_a_forked_child_writes_nothing_into_its_parents_record(desk: Desk) -> None:
     await cells(desk, ("a", "one"))

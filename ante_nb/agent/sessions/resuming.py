@@ -49,6 +49,7 @@ def resume(name: str, home: Path | None = None, *, notebook: Path | None = None,
     info = find_session(name, home)
     if info.problem:
         raise ConfigError(info.problem, "`%ante sessions all` lists the others.")
+    read = _size(info.directory / "events.jsonl")
     session = load_session(info.id, home)
     if not session.nodes:
         raise ConfigError(
@@ -61,8 +62,13 @@ def resume(name: str, home: Path | None = None, *, notebook: Path | None = None,
     elif name_passed_on(info, notebook, kernel):
         assert notebook is not None
         reason = f"it belongs to another notebook, which was called {notebook.name} before"
-    elif not session.journal.lock():
-        reason = "another kernel is using it"
+    else:
+        if not session.journal.lock():
+            reason = "another kernel is using it"
+        elif _size(session.journal.path) != read:
+            # Whoever had it has written between the reading and the taking.
+            session.journal.close()
+            return resume(info.id, home, notebook=notebook, kernel=kernel)
     notes = list(session.damage)
     if session.cut_off:
         notes.append(
@@ -82,6 +88,13 @@ def belongs_elsewhere(info: SessionInfo, notebook: Path | None) -> bool:
     if notebook is None or owner is None or os.path.realpath(owner) == os.path.realpath(notebook):
         return False
     return mentions(owner, info.id)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def name_passed_on(info: SessionInfo, notebook: Path | None, kernel: str = "") -> bool:
