@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.sessions import Resumed
     from ante_nb.agent.turn import Turn
 
 _process: Runtime | None = None
@@ -39,8 +42,10 @@ def ask(
     Args:
         prompt: sent byte for byte; ``@file``, ``@directory/`` and ``@variable`` attach context.
         provider, model, thinking, tools, mode, allow, max_steps, tool_choice: as the flags of ``%%ante``.
-        session: a :class:`~ante_nb.agent.session.Session` to go on with, or ``"new"``; by default the
-            current one of the kernel or process.
+        session: the id of a recorded session (``Turn.session_id``), the end of it, or its title, to go on
+            with it for this call; or ``"new"``, or a :class:`~ante_nb.agent.session.Session`. By default
+            the current one of the kernel or process. Where another kernel has the session, or it belongs
+            to another notebook, the call goes on in a copy and says so; ``Turn.session_id`` is the copy's.
         schema: a pydantic model, a dataclass, a ``TypedDict`` or another type, or a JSON schema; the
             validated object is then ``turn.value``.
         namespace: where the Python tool runs in plain Python; in a kernel it is the person's namespace.
@@ -62,10 +67,10 @@ def ask(
         from ante_nb.notebook.runner import run_blocking
         from ante_nb.notebook.state import kernel_state
 
-        with _using(kernel_state(shell).runtime, session):
+        with _using(kernel_state(shell).runtime, session, shell):
             return _checked(run_blocking(kernel_state(shell), prompt, options))
     runtime = _runtime(shell)
-    with _using(runtime, session):
+    with _using(runtime, session, shell, shown=on_event is not None):
         return _checked(_run_blocking(runtime, prompt, options, _space(shell, namespace), on_event))
 
 
@@ -92,10 +97,10 @@ async def ask_async(
         from ante_nb.notebook.runner import run_awaited
         from ante_nb.notebook.state import kernel_state
 
-        with _using(kernel_state(shell).runtime, session):
+        with _using(kernel_state(shell).runtime, session, shell):
             return _checked(await run_awaited(kernel_state(shell), prompt, options))
     runtime = _runtime(shell)
-    with _using(runtime, session):
+    with _using(runtime, session, shell, shown=on_event is not None):
         return _checked(await _run_awaited(runtime, prompt, options, _space(shell, namespace), on_event))
 
 
@@ -150,35 +155,38 @@ def _space(shell: Any, namespace: dict[str, Any] | None) -> dict[str, Any] | Non
     return shell.user_ns if namespace is None and shell is not None else namespace
 
 
-class _using:
-    """Has the runtime work on another session for the length of a call."""
+def _using(
+    runtime: Runtime, session: Any, shell: Any, *, shown: bool = True
+) -> AbstractContextManager[tuple[str, ...]]:
+    """Has the runtime work on another session for the length of a call.
 
-    def __init__(self, runtime: Runtime, session: Any) -> None:
-        self._runtime = runtime
-        self._session = session
+    ``shown``: whether somebody sees the turn's notices.
+    """
+    from ante_nb.agent.sessions.lending import lent
 
-    def __enter__(self) -> None:
-        from ante_nb.agent.session import Session
-        from ante_nb.errors import BusyError, ConfigError
+    if session is None or shell is None:
+        return _told(lent(runtime, session), shown)
+    from pathlib import Path
 
-        self._before = self._runtime.session
-        if self._session is None:
-            return
-        if self._runtime.running is not None:
-            # Before anything is changed: the running turn looks at the runtime's session too.
-            raise BusyError("another turn is still running", "Wait for it, or interrupt it.")
-        if self._session == "new":
-            self._runtime.session = Session()
-        elif isinstance(self._session, Session):
-            self._runtime.session = self._session
-        else:
-            raise ConfigError(
-                "session= takes a Session or 'new'", "Leave it out to go on with the current session."
-            )
+    from ante_nb.notebook.earlier import missing_of, news_for_model
+    from ante_nb.notebook.state import kernel_state
 
-    def __exit__(self, *problem: object) -> None:
-        if self._session is not None:
-            self._runtime.session = self._before
+    def news(found: Resumed) -> str:
+        return news_for_model(
+            found.session, missing_of(found.info.directory, list(shell.user_ns)), Path.cwd()
+        )
+
+    return _told(lent(runtime, session, notebook=kernel_state(shell).notebook_path, news=news), shown)
+
+
+@contextmanager
+def _told(lending: AbstractContextManager[tuple[str, ...]], shown: bool) -> Iterator[tuple[str, ...]]:
+    with lending as notes:
+        if not shown:
+            for note in notes:
+                # The caller of ask(), below this generator, contextlib and the function itself.
+                warnings.warn(note, stacklevel=4)
+        yield notes
 
 
 def _checked(turn: Turn) -> Turn:
@@ -198,6 +206,7 @@ def _start(
         raise BusyError("another turn is still running", "Wait for it, or interrupt it.")
     mailbox = Mailbox(wake)
     host = HeadlessHost(mailbox, namespace)
+    runtime.session.meta.setdefault("cwd", str(host.cwd))
     turn = runtime.new_turn(prompt)
     handle = TurnHandle(turn, lambda: runtime.run(turn, options, host), wake)
     runtime.running = handle
@@ -290,7 +299,7 @@ def _nested(
     nest_asyncio2.apply()
     shell = _shell()
     runtime = _runtime(shell)
-    with _using(runtime, session):
+    with _using(runtime, session, shell, shown=on_event is not None or shell is not None):
         loop = asyncio.get_event_loop()
         if shell is not None and on_event is None and namespace is None:
             from ante_nb.notebook.runner import run_awaited

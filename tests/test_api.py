@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from ante_nb.messages import TextDelta, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.chat_server import ChatServer
 
@@ -73,8 +73,83 @@ def test_another_session_and_back(server: ChatServer) -> None:
     assert len(fresh.messages) == 2
     ask("two", tools="none")
     assert [words_of(m) for m in messages(server) if m["role"] == "user"] == ["one", "two"]
-    with pytest.raises(ConfigError, match="session="):
+    with pytest.raises(ConfigError, match="there is no session 'ses_unknown'"):
         ask("x", session="ses_unknown")
+    with pytest.raises(ConfigError, match="session="):
+        ask("x", session=7)
+
+
+def users(server: ChatServer) -> list[str]:
+    return [words_of(m).rpartition("\n\n")[2].strip() for m in messages(server) if m["role"] == "user"]
+
+
+def test_a_session_by_its_id_is_gone_on_with(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ante_nb import api
+    from ante_nb.agent.loop_thread import agent_loop
+    from ante_nb.agent.runtime import Runtime
+    from ante_nb.agent.sessions import list_sessions
+
+    present = ask("here", tools="none").session_id
+    other = ask("one", session="new", tools="none").session_id
+    # Also by the end of its id; the present session stays what it is, also where it is named.
+    for name, words in ((other, "two"), (other[-8:].lower(), "three")):
+        assert ask(words, session=name, tools="none").session_id == other
+    assert users(server) == ["one", "two", "three"]
+    assert ask("here too", session=present, tools="none").session_id == present
+    assert users(server) == ["here", "here too"]
+
+    # Another process: the first one's present session is in use, the other was given back.
+    first = api._runtime(None)
+    monkeypatch.setattr(api, "_process", Runtime())
+    assert ask("four", session=other).session_id == other
+    assert users(server)[-1] == "four"
+    told = words_of(messages(server)[-1])
+    assert "another process" in told, "the model does not count on variables that are gone"
+    assert "another process" not in words_of(messages_of(server, "five", other)[-1]), "told once"
+    with pytest.warns(UserWarning, match="another kernel is using it, so this call goes on in a copy"):
+        copy = ask("aside", session=present, tools="none").session_id
+    assert copy not in (present, other) and users(server) == ["here", "here too", "aside"]
+    with pytest.warns(UserWarning, match=f"copy of {present}"):
+        assert ask("aside again", session=present, tools="none").session_id == copy
+    assert users(server) == ["here", "here too", "aside", "aside again"]
+    asyncio.run_coroutine_threadsafe(api._runtime(None).aclose(), agent_loop()).result(10)
+    assert {present, other, copy} <= {info.id for info in list_sessions(cwd=Path.cwd())}
+    monkeypatch.setattr(api, "_process", first)
+    assert ask("here still", tools="none").session_id == present
+    assert users(server) == ["here", "here too", "here still"]
+
+
+def messages_of(server: ChatServer, words: str, session: str) -> list[dict[str, Any]]:
+    ask(words, session=session)
+    return messages(server)
+
+
+def test_a_grant_counts_for_the_session_that_it_was_given_for(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ante_nb import api
+    from ante_nb.agent import headless
+    from ante_nb.agent.host import Approval
+
+    asked: list[str] = []
+
+    def answer(request: Any) -> Approval:
+        asked.append(request.summary)
+        return Approval("session")
+
+    monkeypatch.setattr(headless, "ask_on_terminal", answer)
+
+    def touch(**where: Any) -> str:
+        server.enqueue(Reply(tool("Write", {"file_path": "a.txt", "content": str(len(asked))})))
+        return ask("write it", **where).session_id
+
+    touch()
+    touch()
+    assert len(asked) == 1
+    other = touch(session="new")
+    assert len(asked) == 2, "another session has no grants of this one"
+    assert touch(session=other) == other and len(asked) == 2
+    assert len(api._runtime(None).grants) == 1
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", None, 5, b"bytes"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ante_nb.agent.context import SUMMARY_MARK
 from ante_nb.agent.prompt import MARK
+from ante_nb.agent.tasks import with_tasks
 from ante_nb.agent.transcript import transcript
 from ante_nb.errors import AnteError, ProviderError
 from ante_nb.ids import new_id
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.context import Gauge
     from ante_nb.agent.model_call import ModelCaller
+    from ante_nb.agent.tasks import Tasks
     from ante_nb.messages import Done, Part, TurnEvent
 
 BUFFER = 20_000
@@ -167,6 +169,7 @@ class Compactor:
         show: takes events.
         used: takes each answer that was paid for.
         auto: whether anything is done without the person's asking.
+        tasks: gives the task list, which a summary ends with.
         session_id, turn_id: whose turn it is.
     """
 
@@ -177,6 +180,7 @@ class Compactor:
         used: Callable[[Done], None],
         *,
         auto: bool = True,
+        tasks: Callable[[], Tasks] = list,
         session_id: str = "",
         turn_id: str = "",
     ) -> None:
@@ -184,6 +188,7 @@ class Compactor:
         self._show = show
         self._used = used
         self._auto = auto
+        self._tasks = tasks
         self._ids = {"session_id": session_id, "turn_id": turn_id}
         self._in_vain = False
         self._overflowed = False
@@ -254,6 +259,7 @@ class Compactor:
                 self._show(Notice("compaction", f"the conversation could not be summarised: {why}"))
             else:
                 self._used(done)
+                summary = with_tasks(summary, self._tasks())
                 self._show(Notice("compaction", ""))
                 base = (*_surroundings(messages[:start]), summary_message(summary))
                 own = (*messages[start:first], *messages[tail:])

@@ -111,6 +111,7 @@ class Conversation:
         from ante_nb.agent.replay import taping
         from ante_nb.agent.runtime import TurnOptions
         from ante_nb.agent.session import Node, node_id
+        from ante_nb.agent.tasks import tasks_at, with_tasks
         from ante_nb.messages import Compacted
 
         self._check_idle()
@@ -152,6 +153,8 @@ class Conversation:
         summary, done = await summarise(
             model, gauge, messages, instructions=instructions, session_id=session.id, turn_id=turn.id
         )
+        node.tasks = tasks_at(session, session.head)
+        summary = with_tasks(summary, node.tasks)
         node.messages = (summary_message(summary),)
         self._bill(choice, done)
         session.compact(node)

@@ -31,6 +31,8 @@ does not know."""
 KEPT_BYTES = 16 * 1024 * 1024
 """What is kept of a record that cannot be written at the moment; beyond that it is given up."""
 
+_PATIENCE = 0.2
+"""Seconds to wait for the lock of a session."""
 _OPAQUE = 200
 """Characters from which a value of a vendor's own, or an image, is left as it is by the redactor."""
 
@@ -110,7 +112,8 @@ class Journal:
         # Not per thread: the agent's thread takes it, any thread may give it back.
         lock = FileLock(self.directory / "lock", timeout=0, mode=0o600, thread_local=False)
         try:
-            lock.acquire()
+            # A list of sessions looks for a moment whether somebody has it; that is nobody who has it.
+            lock.acquire(timeout=_PATIENCE, poll_interval=0.01)
         except Timeout:
             return False
         except (OSError, NotImplementedError) as error:
@@ -142,6 +145,17 @@ class Journal:
             if self.problem:
                 self.problem = None
                 self.tell("this session is recorded again, with what was missing")
+
+    def flush(self) -> bool:
+        """Write what could not be written before; whether nothing is missing now."""
+        if self._waiting and not self._given_up and os.getpid() == self._pid:
+            try:
+                self._write()
+            except OSError as error:
+                logger.warning("%s: still not recorded: %s", self._session_id, error)
+                return False
+            self.problem = None
+        return not self._waiting
 
     def _write(self) -> None:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:

@@ -109,6 +109,7 @@ class TurnLoop:
             host.show,
             self._summarised,
             auto=plan.auto_compact,
+            tasks=lambda: session.tool_state.todos,
             session_id=session.id,
             turn_id=turn.id,
         )
@@ -384,6 +385,8 @@ class TurnLoop:
         # A conversation that was made shorter begins here; without an end to build on there is no node.
         node.messages = (*base, *added) if node.replaces and added else added
         node.base = len(base) if node.replaces and added else 0
+        # The call that wrote the list may have been left out of what was made shorter.
+        node.tasks = list(session.tool_state.todos) if node.replaces and added else None
         turn.messages = [*base, *added]
         session.keep(node, turn)
         session.journal.append(
@@ -397,6 +400,7 @@ class TurnLoop:
             else [message.to_dict() for message in node.messages],
             replaces=node.replaces or None,
             base=node.base or None,
+            tasks=node.tasks,
             usage=turn.usage.to_dict() if turn.usage else None,
             seconds=round(turn.seconds, 3),
         )

@@ -239,7 +239,7 @@ def _permissions(runtime: Runtime, mode: str, options: TurnOptions, settings: Se
 def _news(runtime: Runtime, choice: Choice, settings: Settings, permissions: Permissions) -> tuple[str, ...]:
     """Notices of the choice, told once in a session; what is wrong with the files, told once at all."""
     report = runtime.catalog().report()
-    lines = {f"{runtime.session.id} {line}": line for line in choice.notices}
+    lines = {f"{runtime.session.id} {line}": line for line in (*runtime.session.news, *choice.notices)}
     problems = (*settings.problems, *permissions.problems, *([report] if report else ()))
     lines |= {line: line for line in (*problems, *runtime.sign_in_news())}
     new = {key: line for key, line in lines.items() if key not in runtime.reported}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ante_nb.agent.loop import TurnLoop
     from ante_nb.agent.mcp.servers import McpServers
     from ante_nb.agent.replay.mode import Replay
+    from ante_nb.agent.sessions.lending import Lent
     from ante_nb.agent.turn import TurnStatus
     from ante_nb.agent.undo.log import UndoLog
     from ante_nb.describe import DataPolicy, Policies
@@ -115,6 +116,12 @@ class Runtime(SessionMoves, Conversation):
     nobody looks on. 0: a turn that is streamed."""
     last_turn: Turn | None = None
     running: Any = None
+    lent: dict[str, Lent] = field(default_factory=dict)
+    """The other sessions that single calls were made with, by id."""
+    away: bool = False
+    """Whether a call works on another session than the present one."""
+    unwritten: dict[str, Session] = field(default_factory=dict)
+    """Sessions that were left while their records could not be written, by id."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Problems of settings, catalog and rules that were told already."""
@@ -325,6 +332,7 @@ class Runtime(SessionMoves, Conversation):
             await self._preview(turn, options, host, cell)
             return
         self.steering.begin()
+        self.catch_up()
         try:
             await self._run(turn, options, host, cell)
         finally:
@@ -345,6 +353,7 @@ class Runtime(SessionMoves, Conversation):
         from ante_nb.agent.context import Gauge
         from ante_nb.agent.loop import TurnLoop
         from ante_nb.agent.planning import plan_turn
+        from ante_nb.agent.tasks import tasks_at
         from ante_nb.agent.telemetry import watched
         from ante_nb.messages import Notice
 
@@ -373,6 +382,7 @@ class Runtime(SessionMoves, Conversation):
         if not session.first_prompt:
             session.first_prompt = turn.prompt
         self.last_turn = turn
+        session.tool_state.todos = tasks_at(session, plan.node.parent)
         session.tell_record(lambda text: host.show(Notice("warning", text)))
         told, recorder = len(self.undo.news), self.undo.recorder(turn, host)
         gauge = Gauge(plan.choice, plan.system, [tool.spec() for tool in plan.tools.values()])

@@ -46,6 +46,8 @@ class Node:
     replaces: bool = False
     base: int = 0
     """With ``replaces``: how many of the messages stand for what was before the turn's own prompt."""
+    tasks: list[dict[str, str]] | None = None
+    """The task list that the turn left, where its messages may not say so."""
 
     def to_dict(self) -> dict[str, Any]:
         """The node as plain JSON values."""
@@ -59,6 +61,7 @@ class Node:
             "runs": self.runs,
             "replaces": self.replaces,
             "base": self.base,
+            "tasks": self.tasks,
         }
 
     @classmethod
@@ -74,6 +77,7 @@ class Node:
             runs=data.get("runs", 1),
             replaces=bool(data.get("replaces")),
             base=data.get("base", 0),
+            tasks=data.get("tasks"),
         )
 
 
@@ -125,6 +129,8 @@ class Session:
     """The same for ``kernel.json``: the variables of the kernel, which may be many."""
     told: set[str] = field(default_factory=set)
     """Warnings that the person has seen."""
+    news: list[str] = field(default_factory=list)
+    """What the person is told of it with its next turn."""
     damage: list[str] = field(default_factory=list)
     """What could not be read back of its record."""
     cut_off: str = ""

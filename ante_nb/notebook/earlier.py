@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TURN = re.compile(rb'\\?"session_id\\?":\s*\\?"(ses_[0-9A-Z]{26})\\?"')
 _FEW = 6
+_CELLS = 200
+"""Cells of a kernel that are written down."""
 
 
 def identify(state: KernelState) -> None:
@@ -55,12 +57,15 @@ def earlier(path: Path | None, kernel: str, present: str, home: Path | None = No
         home: the data directory; ``None`` for ``ANTE_HOME``.
     """
     from ante_nb.agent.sessions import find_session, list_sessions
+    from ante_nb.agent.sessions.resuming import name_passed_on
     from ante_nb.errors import ConfigError
 
     if path is None and not kernel:
         return None
     for info in list_sessions(home, notebook=path, kernel=kernel):
-        if info.id != present and (info.turns or info.problem):
+        if info.id == present or not (info.turns or info.problem):
+            continue
+        if not name_passed_on(info, path, kernel):
             return info
     # A copy, or a notebook that was renamed: its own turns name the session.
     for name in named_by(path):
@@ -159,8 +164,13 @@ def note_variables(state: KernelState, cell: str | None, count: int) -> None:
         session = state.session_if_any
         if session is None or not session.has_journal or not session.journal.is_open:
             return
-        if changed or "variables" not in session.beside:
+        from ante_nb.agent.sessions.resuming import is_cell_id
+
+        # The notebook's own ids: by them it is known again, whatever it is called by then.
+        cells = [name for name in state.executed if is_cell_id(name)][-_CELLS:]
+        if changed or "variables" not in session.beside or cells != session.beside.get("cells"):
             session.beside["variables"] = state.made.to_dict()
+            session.beside["cells"] = cells
             session.write_beside()
     except Exception:
         # A hook that fails prints a traceback below every cell.
@@ -185,7 +195,7 @@ def _short(text: str, limit: int = 60) -> str:
 
 def tell_of_earlier(state: KernelState) -> Any:
     """A function for the agent's thread that gives the offer, or ``None`` where it was made or is not due."""
-    if state.greeted:
+    if state.greeted or state.runtime.away:
         return None
     state.greeted = True
     session = state.runtime.session

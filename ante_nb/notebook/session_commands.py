@@ -11,7 +11,7 @@ from ante_nb.errors import BusyError, ConfigError
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
-    from ante_nb.agent.session import Node
+    from ante_nb.agent.session import Node, Session
     from ante_nb.agent.sessions import SessionInfo
     from ante_nb.notebook.state import KernelState
 
@@ -69,6 +69,7 @@ def resume(state: KernelState, rest: str) -> None:
         BusyError: a turn is running.
     """
     from ante_nb.agent.sessions.tree import turns_of
+    from ante_nb.agent.tasks import tasks_at, tasks_words
     from ante_nb.notebook.earlier import earlier, identify, kernel_id, lost, missing_of, news_for_model
 
     _check_tool(state, "resume")
@@ -85,10 +86,11 @@ def resume(state: KernelState, rest: str) -> None:
                 "`%ante sessions all` lists them; give one's id.",
             )
         name = info.id
+    before = runtime.session
     found = runtime.resume(name, notebook=path)
     state.greeted = True
     session = found.session
-    if found.info.id == session.id and found.session.journal.is_open:
+    if session is before:
         say(f"session {session.id} is the present one")
         return
     turns = turns_of(session) if session.head is not None else []
@@ -97,12 +99,24 @@ def resume(state: KernelState, rest: str) -> None:
         say(f"{found.forked}, so this kernel goes on in a copy: {session.id}")
     for note in found.notes:
         say(note)
+    tasks = tasks_words(tasks_at(session, session.head))
+    if tasks:
+        say(tasks)
+    say_unwritten(state, before)
+    if found.info.id in runtime.lent:
+        return  # of this kernel: nothing is lost, and its model knows where it is
     names = list(state.shell.user_ns)
     gone = lost(found.info.directory, names, path)
     if gone:
         say(gone)
     missing = missing_of(found.info.directory, names)
     runtime.undo.news.append(news_for_model(session, missing, Path.cwd()))
+
+
+def say_unwritten(state: KernelState, left: Session) -> None:
+    """Say that a session which was left is not wholly on the disk, where that is so."""
+    if left.id in state.runtime.unwritten:
+        say(f"{left.journal.problem}; what is missing of {left.id} is kept in this kernel and written later")
 
 
 def fork(state: KernelState, rest: str) -> None:
@@ -121,6 +135,7 @@ def fork(state: KernelState, rest: str) -> None:
     identify(state)
     say(f"new session {new.id} with {len(turns_of(new))} turns, {_last(turns_of(new))}")
     say(f"the old one stays as it is: `%ante resume {old.id}` goes back")
+    say_unwritten(state, old)
 
 
 def rewind(state: KernelState, rest: str) -> None:

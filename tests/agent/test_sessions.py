@@ -147,6 +147,16 @@ def test_a_killed_turn_is_there_with_what_it_had_finished(tmp_path: Path) -> Non
     assert [node.prompt for node in session.nodes.values()] == ["a", "b"]
     assert session.cut_off == "b" and session.damage == []
     assert [m.text for m in session.nodes[session.head or ""].messages] == ["b", "answer 0", "answer 1"]
+    # However early the line was cut, and closed by the process after: that is no damage.
+    for size in range(1, 12):
+        cut = b'{"time":"2026-'[:size] + b"\n"
+        assert load_session(write(tmp_path, records, cut), tmp_path).damage == []
+    # Its steps count for the session's limits, though no end of it was written down.
+    for record in records[-2:]:
+        record["step"] = "step_x"
+    name = write(tmp_path, records)
+    (tmp_path / "sessions" / name / "meta.json").write_text('{"v": 1, "steps": 4}')
+    assert load_session(name, tmp_path).steps == 6
     # A turn without any answer left nothing to build on.
     records = [*turn_lines("a", 1, 1, True), *turn_lines("b", 2, 0, False)]
     session = load_session(write(tmp_path, records), tmp_path)
@@ -433,6 +443,37 @@ async def _read_only(desk: Desk) -> None:
         folder.chmod(0o700)
 
 
+async def test_what_could_not_be_written_is_kept_when_the_session_is_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cells(desk, ("a", "one"))
+    runtime, old = desk.runtime, desk.runtime.session
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.os, "write", full)
+        await cells(desk, ("b", "two"))
+        old.rename("my talk")
+        copy = runtime.fork()
+        await cells(desk, ("c", "three"))
+        assert held(old.journal.directory), "no other kernel goes on with half of it"
+        assert runtime.resume("my talk").session is old
+        await cells(desk, ("d", "four"))
+        assert users(desk) == ["one", "two", "four"]
+        runtime.reset()
+        assert set(runtime.unwritten) == {old.id, copy.id}
+    # There is room again: with the next turn, whatever session it is of.
+    await cells(desk, ("e", "else"))
+    assert runtime.unwritten == {} and not held(old.journal.directory)
+    for left, words in ((old, ["one", "two", "four"]), (copy, ["one", "two", "three"])):
+        again = load_session(left.id)
+        same(again, left)
+        assert [node.prompt for node in turns_of(again)] == words
+    assert runtime.resume(old.id).session.title == "my talk"
+
+
 async def test_a_session_is_resumed_where_every_write_fails(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,6 +527,47 @@ async def test_the_second_process_on_a_session_goes_on_in_a_copy(desk: Desk) -> 
     # A killed process holds nothing.
     desk.runtime = Runtime()
     assert desk.runtime.resume(old.id).forked == ""
+
+
+async def test_what_the_one_before_wrote_last_is_not_missed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cells(desk, ("a", "one"))
+    old = desk.runtime.session
+    real = journal_module.Journal.lock
+
+    def lock(journal: journal_module.Journal) -> bool:
+        """The other process writes its last turn after the record was read, and leaves."""
+        if old.title != "renamed":
+            old.rename("renamed")
+            old.journal.close()
+        return real(journal)
+
+    desk.runtime = Runtime()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.Journal, "lock", lock)
+        found = desk.runtime.resume(old.id)
+    assert found.forked == "" and found.session.title == "renamed" and found.session.journal.locked
+
+
+def test_looking_at_a_session_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_PATIENCE", 5.0)  # the watcher may have to wait for a processor
+    session = Session(home=tmp_path)
+    session.journal.append("head", node=None)
+    session.journal.close()
+    watcher = (
+        "import pathlib, sys\nfrom ante_nb.agent.sessions.listing import held\n"
+        "print(1, flush=True)\nwhile sys.stdin.readable():\n    held(pathlib.Path(sys.argv[1]))\n"
+    )
+    args = [sys.executable, "-c", watcher, str(session.journal.directory)]
+    with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline()
+            for _ in range(200):
+                assert session.journal.lock()
+                session.journal.close()
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -114,6 +114,66 @@ def test_two_kernels_and_a_copy_go_on_in_sessions_of_their_own(notebook: Noteboo
         assert ante.turn("session_id") != session
 
 
+def test_a_call_goes_on_with_a_session_of_before_the_restart(notebook: Notebook) -> None:
+    with notebook.kernel() as kernel:
+        ante = notebook.load(kernel)
+        kernel.run("df = [1, 2]", cell="data")
+        ante.prompt("one", cell="p1")
+        session = ante.turn("session_id")
+    with notebook.kernel() as kernel, notebook.kernel() as second:
+        ante = notebook.load(kernel)
+        assert kernel.run("import ante_nb\nante_nb.ask('aside', session='new')").status == "ok"
+        assert "`%ante resume` goes on" in ante.prompt("present", cell="p2").text, "the call took no offer"
+        present = ante.turn("session_id")
+        call = f"import ante_nb\nturn = ante_nb.ask('two', session={session!r})"
+        out = kernel.run(call)
+        assert out.status == "ok" and ante.turn("session_id", "turn") == session, out.text
+        assert typed(ante) == ["one", "two"]
+        told = next(words_of(m) for m in reversed(ante.last_messages) if m["role"] == "user")
+        assert "kernel was restarted" in told and "df" in told
+        out = kernel.run(f"turn = await ante_nb.ask_async('three', session={session!r})")
+        assert typed(ante) == ["one", "two", "three"], out.text
+        ante.prompt("still present", cell="p3")
+        assert typed(ante) == ["present", "still present"] and ante.turn("session_id") == present
+        # The other one was given back; the present one is held.
+        other = notebook.load(second)
+        assert second.run(call).status == "ok" and other.turn("session_id", "turn") == session
+        out = second.run(call.replace(session, present))
+        assert "another kernel is using it" in out.text
+        assert other.turn("session_id", "turn") not in (present, session)
+        assert second.run("ante_nb.ask('x', session='ses_nope')").error.count("no session") == 1
+
+
+def test_a_new_notebook_with_the_name_of_a_renamed_one_has_no_earlier_session(notebook: Notebook) -> None:
+    with notebook.kernel() as kernel:
+        ante = notebook.load(kernel)
+        ante.prompt("of the first", cell="p1")
+        session = ante.turn("session_id")
+        notebook.save(ante, "load", "p1")
+    renamed = notebook.path.rename(notebook.folder / "analysis.ipynb")
+    cells = [nbformat.v4.new_code_cell("", id="other")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebook.path)
+    with notebook.kernel() as kernel:
+        ante = notebook.load(kernel)
+        assert "before its kernel was started" not in ante.prompt("mine", cell="other").text
+        assert "no earlier session" in kernel.run("%ante resume").error
+        # Named expressly, it is a copy: the session is the other notebook's.
+        out = kernel.run(f"%ante resume {session}")
+        assert "belongs to another notebook" in out.text, out.text
+        ante.prompt("mine too", cell="q2")
+        assert typed(ante) == ["of the first", "mine too"] and ante.turn("session_id") != session
+    with notebook.kernel(renamed) as kernel:
+        ante = notebook.load(kernel)
+        assert "%ante resume" in ante.prompt("aside", cell="p2").text
+        assert session in kernel.run("%ante resume").text
+        ante.prompt("more", cell="p3")
+        assert typed(ante) == ["of the first", "more"] and ante.turn("session_id") == session
+    # Not saved since: the cell that the notebook began with is known.
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", id="load")]), renamed)
+    with notebook.kernel(renamed) as kernel:
+        assert "2 turns" in notebook.load(kernel).prompt("again", cell="p9").text
+
+
 def test_rewind_branches_rename_and_export(notebook: Notebook) -> None:
     with notebook.kernel() as kernel:
         ante = notebook.load(kernel)

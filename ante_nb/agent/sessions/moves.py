@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.session import Session
+from ante_nb.agent.sessions.lending import Lent
 from ante_nb.errors import BusyError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class SessionMoves:
 
     session: Session
     grants: list[str]
+    lent: dict[str, Lent]
+    unwritten: dict[str, Session]
     running: Any
     _undo: UndoLog | None
 
@@ -39,11 +42,42 @@ class SessionMoves:
         self._check_idle()
         old, self.session = self.session, session
         if old is not session and old.has_journal:
-            old.journal.close()
+            self.give_back(old)
+            # A call that names it later is no news to its model: this is still its process.
+            self.lent.setdefault(old.id, Lent(old.id))
         self.grants.clear()
         if self._undo is not None:
             self._undo.news.clear()
         self.changed()
+
+    def give_back(self, session: Session) -> None:
+        """Let any process go on with a session that this one has left.
+
+        One whose record lacks something (the disk is full) stays here until it can be written.
+        """
+        if session.journal.flush():
+            self.unwritten.pop(session.id, None)
+            session.journal.close()
+        else:
+            self.unwritten[session.id] = session
+
+    def catch_up(self) -> None:
+        """Write the records of sessions that could not be written when they were left."""
+        for session in list(self.unwritten.values()):
+            if session is not self.session and session.journal.flush():
+                session.write_meta()
+                session.journal.sync()
+                self.give_back(session)
+
+    def left_unwritten(self, name: str) -> Session | None:
+        """A session that is here alone, for its record lacks something: by its id, the end of it, or its title."""
+        words = name.strip().lower()
+        found = [
+            session
+            for session in self.unwritten.values()
+            if words and (session.id.lower().endswith(words) or session.title.lower() == words)
+        ]
+        return found[0] if len(found) == 1 else None
 
     def reset(self) -> None:
         """Start a new session; choices stay."""
@@ -61,14 +95,19 @@ class SessionMoves:
             ConfigError: there is no such session, or it cannot be gone on with.
             BusyError: a turn is running.
         """
-        from ante_nb.agent.sessions.listing import find_session
+        from ante_nb.agent.sessions.listing import SessionInfo, find_session
         from ante_nb.agent.sessions.resuming import Resumed, resume
 
         self._check_idle()
+        self.catch_up()
+        kept = self.left_unwritten(name)
+        if kept is not None:
+            self.take_session(kept)
+            return Resumed(kept, SessionInfo(kept.id, directory=kept.journal.directory))
         info = find_session(name)
         if info.id == self.session.id:
             return Resumed(self.session, info)
-        found = resume(info.id, notebook=notebook)
+        found = resume(info.id, notebook=notebook, kernel=self.session.meta.get("kernel", ""))
         for key in ("kernel", "cwd", "notebook"):
             if key in self.session.meta:
                 found.session.meta[key] = self.session.meta[key]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_HEAD = b'{"time":'
+"""How every line begins."""
 ID = re.compile(r"ses_[0-9A-Z]{26}")
 
 
@@ -89,6 +91,7 @@ class _Open:
             record["turn"],
         )
         self.messages = [_message(item) for item in record["messages"]]
+        self.steps = 0
 
 
 class _Reader:
@@ -108,8 +111,11 @@ class _Reader:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 logger.warning("%s: a %s record is damaged: %r", session.id, record.get("type"), error)
                 self._damaged += 1
+        cut = self._open
         self._killed()
         self._take(meta)
+        # Of the turn that was killed last, the other file knows nothing yet.
+        session.steps += cut.steps if cut is not None else 0
         if self._damaged:
             many = self._damaged > 1
             session.damage.append(
@@ -136,7 +142,7 @@ class _Reader:
                 self._damaged += 1
 
     def _torn(self, line: bytes) -> None:
-        if not line.startswith(b'{"time":') or line.endswith(b"}"):
+        if not (line.startswith(_HEAD) or _HEAD.startswith(line)) or line.endswith(b"}"):
             self._damaged += 1
 
     def _take(self, meta: dict[str, Any]) -> None:
@@ -190,6 +196,7 @@ class _Reader:
     def _on_message(self, record: dict[str, Any]) -> None:
         if self._open is not None and record["turn"] == self._open.node.turn_id:
             self._open.messages.append(_message(record["message"]))
+            self._open.steps += "step" in record
             if record.get("usage"):
                 self._session.usage += Usage(**record["usage"])
 
@@ -205,6 +212,7 @@ class _Reader:
             opened.node.messages = settled(opened.messages, finished=True)
         opened.node.replaces = bool(record.get("replaces"))
         opened.node.base = int(record.get("base") or 0)
+        opened.node.tasks = _tasks(record.get("tasks"))
         self._session.turns += 1
         self._session.place(self._anchored(_sound(opened.node)))
 
@@ -264,7 +272,17 @@ def _message(data: dict[str, Any]) -> Message:
 
 
 def _node(record: dict[str, Any]) -> Node:
-    return replace(Node.from_dict(record), messages=tuple(_message(item) for item in record["messages"]))
+    messages = tuple(_message(item) for item in record["messages"])
+    return replace(Node.from_dict(record), messages=messages, tasks=_tasks(record.get("tasks")))
+
+
+def _tasks(value: Any) -> list[dict[str, str]] | None:
+    """A recorded task list; ``None`` where there is none, or a damaged one."""
+    if not isinstance(value, list):
+        return None
+    names = ("content", "active_form", "status")
+    sound = all(isinstance(task, dict) and all(isinstance(task.get(n), str) for n in names) for task in value)
+    return value if sound else None
 
 
 def _sound(node: Node) -> Node:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 
+from ante_nb.agent.tasks import Tasks, listing
 from ante_nb.agent.tools.base import (
     DefaultDecision,
     Footprint,
@@ -64,23 +65,23 @@ class TodoWrite(Tool):
         return f"{self.name}: {count} task{'s' * (count != 1)}"
 
     def detail(self, arguments: BaseModel, ctx: ToolContext) -> str:
-        return _listing([todo.model_dump() for todo in cast("TodoArguments", arguments).todos])
+        return listing(as_tasks(cast("TodoArguments", arguments)))
 
     async def run(self, arguments: BaseModel, ctx: ToolContext) -> ToolOutcome:
-        todos: list[dict[str, str]] = [
-            {"content": todo.content, "active_form": todo.active_form or todo.content, "status": todo.status}
-            for todo in cast("TodoArguments", arguments).todos
-        ]
+        todos = as_tasks(cast("TodoArguments", arguments))
         ctx.state.todos = todos
         done = sum(todo["status"] == "completed" for todo in todos)
         return text_outcome(
-            f"The task list has {len(todos)} tasks, {done} completed.\n{_listing(todos)}".rstrip(),
+            f"The task list has {len(todos)} tasks, {done} completed.\n{listing(todos)}".rstrip(),
             display={"kind": "todo", "todos": todos},
             trusted=True,
             verbatim=True,
         )
 
 
-def _listing(todos: list[dict[str, str]]) -> str:
-    marks = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
-    return "\n".join(f"{marks[todo['status']]} {todo['content']}" for todo in todos)
+def as_tasks(arguments: TodoArguments) -> Tasks:
+    """The list as the session keeps it."""
+    return [
+        {"content": todo.content, "active_form": todo.active_form or todo.content, "status": todo.status}
+        for todo in arguments.todos
+    ]
