@@ -68,7 +68,7 @@ class TestAnteKernel(_Installed, jupyter_kernel_test.KernelTests):
         {"code": "Say hello.", "mime": "text/html"},
         {"code": "%%python\nfrom IPython.display import HTML, display\ndisplay(HTML('<b>a</b>'))", "mime": "text/html"},
     ]  # fmt: skip
-    code_history_pattern = "%%python?1*"
+    code_history_pattern = "%%python?1+2*"
     # Not "range": IPython numbers the present session 0 there, as its own kernel does.
     supported_history_operations = ("tail", "search")
     code_inspect_sample = "%%python\nzip"

@@ -269,7 +269,7 @@ class Lab:
                 dialog.locator(".jp-mod-accept").last.click()
             self.cell(number).locator(".jp-InputArea-editor .cm-content").click(timeout=10_000)
             self.page.keyboard.press("Control+Enter")
-            for _ in range(30):
+            for _ in range(100):  # a busy one takes seconds, and would run the cell twice
                 if self._prompt(number) != before or time.monotonic() > deadline:
                     break
                 self.page.wait_for_timeout(100)
