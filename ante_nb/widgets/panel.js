@@ -52,10 +52,10 @@ function turnBox(act, place) {
   const back = makeButton("Take the last one back");
   root.append(words, row, queue, back);
   let began = 0;
-  let steps = 0;
+  let step = 0;
   const tick = () => {
     const seconds = Math.max(0, Math.floor((performance.now() - began) / 1000));
-    setText(time, `${seconds} s, step ${steps + 1}`);
+    setText(time, `${seconds} s, step ${step}`);
   };
   stop.addEventListener("click", async () => {
     stop.disabled = true;
@@ -82,7 +82,7 @@ function turnBox(act, place) {
       setText(words, turn?.prompt || "The turn has ended before it read:");
       if (!turn) return;
       began = performance.now() - turn.seconds * 1000;
-      steps = turn.steps;
+      step = turn.step;
       stop.disabled = turn.stopping;
       setText(stop, turn.stopping ? "Stopping …" : "Stop");
       tick();
@@ -135,7 +135,7 @@ function promptBox(act, place, say) {
   return {
     form,
     update(state) {
-      steering = !!state.running && !!state.can_steer;
+      steering = !!state.running;
       const cells = place.prompt !== undefined;
       setText(send, steering ? "Send to the turn" : "Run");
       send.disabled = !steering && !cells;
@@ -181,17 +181,20 @@ function mount({ el, send, listen, place }) {
     root.addEventListener(kind, (event) => event.stopPropagation());
 
   const waiting = new Map();
+  // What was said of the running turn, until that has gone on.
+  let passing = "";
   let next = 0;
   const act = (kind, data = {}) =>
     new Promise((resolve) => {
       const n = ++next;
-      waiting.set(n, resolve);
+      waiting.set(n, { kind, resolve });
       send({ ...data, kind, n });
     });
   const status = make("p", "ante-answer");
   status.setAttribute("role", "status");
   status.setAttribute("aria-live", "polite");
   const say = (text, ok) => {
+    passing = "";
     status.textContent = text;
     status.classList.toggle("ante-problem", !ok);
     status.hidden = !text;
@@ -226,12 +229,16 @@ function mount({ el, send, listen, place }) {
       if (body.hidden) say("", true);
       state = { ...state, ...message.state };
       body.hidden = false;
+      if ((passing && !state.running) || (passing === "steer" && !state.queued?.length)) say("", true);
       for (const part of [turn, prompt, usage, select]) part.update(state);
       bar.update(state.context);
     } else if (message.kind === "answer") {
-      if (message.text || !message.ok) say(message.text, message.ok);
-      else say("", true);
-      waiting.get(message.n)?.(message);
+      const asked = waiting.get(message.n);
+      const ofTurn = message.ok && ["stop", "steer", "unqueue"].includes(asked?.kind);
+      if (ofTurn && asked.kind === "stop" && !state.running) say("", true); // it has stopped already
+      else say(message.text, message.ok);
+      if (ofTurn && state.running) passing = asked.kind;
+      asked?.resolve(message);
       waiting.delete(message.n);
     }
   });

@@ -243,15 +243,13 @@ class Actions:
         return "stopping …" if self._state.runtime.stop() else "no turn runs"
 
     async def _on_steer(self, content: dict[str, Any]) -> str | None:
-        steer: Callable[[str], bool] | None = getattr(self._state.runtime, "steer", None)
         text = content.get("text")
-        if steer is None or not isinstance(text, str) or not steer(text):
+        if not isinstance(text, str) or not self._state.runtime.steer(text):
             raise ConfigError("no turn takes messages now", "Send it as a prompt of its own.")
         return "queued for the next step of the running turn"
 
     async def _on_unqueue(self, content: dict[str, Any]) -> str | None:
-        unqueue: Callable[[], str | None] | None = getattr(self._state.runtime, "unqueue", None)
-        taken = unqueue() if unqueue is not None else None
+        taken = self._state.runtime.unqueue()
         if taken is None:
             return "nothing was queued any more"
         self.taken_back = taken
