@@ -240,6 +240,10 @@ function mount({ el, send, listen, place }) {
       if (ofTurn && state.running) passing = asked.kind;
       asked?.resolve(message);
       waiting.delete(message.n);
+    } else if (message.kind === "lost") {
+      body.hidden = true;
+      state = {};
+      say("The kernel has ended, and the panel with it. Run the cell again to have it back.", false);
     }
   });
   const timer = setInterval(() => state.running && turn.tick(), 1000);
@@ -250,6 +254,14 @@ function mount({ el, send, listen, place }) {
   };
 }
 
+// A saved notebook keeps a line that stands for the panel, as an output of its own: where a kernel of a later day
+// does not know the widget, JupyterLab shows nothing of an output but an error. While the panel is there, it is hidden.
+function twinOf(el) {
+  const own = el.closest(".jp-OutputArea-child");
+  const twin = own?.previousElementSibling;
+  return twin?.querySelector(".ante-panel-twin") ? twin : null;
+}
+
 // Below a cell, as an anywidget. Our extension, where the page has it, can add cells from there, too.
 function render({ model, el }) {
   const insert = globalThis.anteNb?.insert;
@@ -258,7 +270,22 @@ function render({ model, el }) {
   const listener = (message) => take(message);
   model.on("msg:custom", listener);
   const end = mount({ el, send: (message) => model.send(message), listen: (callback) => (take = callback), place });
+  const kernel = model.widget_manager?.kernel;
+  const onStatus = (_, status) => {
+    if (["dead", "restarting", "autorestarting", "terminating"].includes(status)) take({ kind: "lost" });
+  };
+  kernel?.statusChanged?.connect(onStatus);
+  // It is put into the page only after this.
+  let twin = null;
+  const placed = new ResizeObserver(() => {
+    twin ??= twinOf(el);
+    if (twin) twin.style.display = "none";
+  });
+  placed.observe(el);
   return () => {
+    placed.disconnect();
+    if (twin) twin.style.display = "";
+    kernel?.statusChanged?.disconnect(onStatus);
     model.off("msg:custom", listener);
     end();
   };
