@@ -167,6 +167,9 @@ function usageLine() {
   };
 }
 
+// What the kernel answers at once, where it can answer.
+const AT_ONCE = ["choose", "save", "key", "forget_key", "steer", "unqueue"];
+
 // place: {title, note, prompt(text) -> problem or "", interrupt()}; both functions where the page can do it.
 function mount({ el, send, listen, place }) {
   const root = make("div", "ante-card ante-panel");
@@ -188,7 +191,10 @@ function mount({ el, send, listen, place }) {
     new Promise((resolve) => {
       const n = ++next;
       waiting.set(n, { kind, resolve });
-      send({ ...data, kind, n });
+      send({ ...data, kind, n, turn: state.running?.id || "" });
+      // Code that holds the kernel's thread lets no message through: what was typed must not seem lost.
+      if (AT_ONCE.includes(kind))
+        setTimeout(() => waiting.has(n) && say(`The kernel is busy; it takes this as soon as it can${data.text ? `: “${data.text}”` : "."}`, true), 1000);
     });
   const status = make("p", "ante-answer");
   status.setAttribute("role", "status");
@@ -275,11 +281,11 @@ function render({ model, el }) {
     if (["dead", "restarting", "autorestarting", "terminating"].includes(status)) take({ kind: "lost" });
   };
   kernel?.statusChanged?.connect(onStatus);
-  // It is put into the page only after this.
+  // It is put into the page only after this, and lives once a kernel has told it something.
   let twin = null;
   const placed = new ResizeObserver(() => {
     twin ??= twinOf(el);
-    if (twin) twin.style.display = "none";
+    if (twin) twin.style.display = el.querySelector(".ante-body:not([hidden])") ? "none" : "";
   });
   placed.observe(el);
   return () => {

@@ -109,3 +109,38 @@ def test_what_a_stopped_turn_did_not_read_is_kept(lab: Lab, server: ChatServer) 
     box.press("Enter")
     page.get_by_text("And now it is read.").wait_for()
     assert words_of(server.chats[-1].body["messages"][-1]).endswith("a word in between")
+
+
+def test_what_is_sent_to_a_busy_kernel_is_acknowledged(lab: Lab, server: ChatServer) -> None:
+    write(lab, "busy", [{"id": "y0", "source": PROMPT}, {"id": "y1", "source": "%ante panel"}])
+    lab.open("busy")
+    lab.run(0)
+    lab.run(1)
+    page = lab.page
+    panel = page.locator(".ante-side:visible .ante-panel:has(.ante-body:visible)")
+    panel.get_by_label("Permissions", exact=True).select_option("yolo")
+    panel.locator(".ante-field", has_text="Permissions").get_by_text("from %ante").wait_for()
+    (lab.work / "hold").write_text("")
+    code = "import os, time\nwhile os.path.exists('hold'):\n    time.sleep(0.05)"
+    server.enqueue(
+        Reply(text("I hold on."), wait_for("seen"), tool("Python", {"code": code}, id="c1")),
+        Reply(text("Holding"), wait_for("taken"), text(" no more.")),
+        Reply(text("Read.")),
+    )
+    box = panel.get_by_role("textbox", name="Prompt")
+    box.fill("hold on")
+    box.press("Enter")
+    page.get_by_text("I hold on.", exact=True).wait_for()
+    panel.get_by_role("button", name="Send to the turn").wait_for()
+    server.release("seen")
+    page.locator(".jp-Notebook details", has_text="running").wait_for()
+    box.fill("a word to the busy one")
+    box.press("Enter")
+    panel.get_by_text("The kernel is busy").wait_for()
+    assert "a word to the busy one" in panel.locator(".ante-answer").inner_text()
+    (lab.work / "hold").unlink()
+    panel.locator(".ante-queue li", has_text="a word to the busy one").wait_for()
+    server.release("taken")
+    page.get_by_text("Read.", exact=True).wait_for()
+    assert words_of(server.chats[-1].body["messages"][-1]) == "a word to the busy one"
+    panel.locator(".ante-answer").wait_for(state="hidden")
