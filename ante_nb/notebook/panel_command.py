@@ -14,7 +14,8 @@ READY_TIMEOUT = 3.0
 """Seconds in which a card must have reported; the page may have to load its script first."""
 INLINE = "--inline"
 OPENED = "The panel is open beside the notebook."
-_TWIN = "The Ante panel was shown here. Run the cell again to see it; `%ante status` says the same as text."
+_TWIN = "The Ante panel is here while its kernel runs. Run the cell again to see it; `%ante status` says the same as text."
+_TWIN_CLASS = "ante-panel-twin"
 
 
 async def run_panel(line: str) -> None:
@@ -93,17 +94,21 @@ async def _below(state: KernelState) -> bool:
     # Where nobody can type (nbclient, papermill) nobody clicks, and the card would be saved.
     if make is None or is_plain(state.shell) or not can_ask(state):
         return False
-    display = Display(state.shell)
+    twin, display = Display(state.shell), Display(state.shell)
     try:
         card: Any = make(state)
     except Exception:
         logger.exception("the panel could not be made")
         return False
-    display.put(*card.bundle(_TWIN, f"<p>{html.escape(_TWIN)}</p>"))
+    # An output of its own: a page whose kernel does not know the widget shows nothing else of the card's. The
+    # script hides it as long as the panel is there.
+    twin.put({"text/plain": _TWIN, "text/html": f'<p class="{_TWIN_CLASS}">{html.escape(_TWIN)}</p>'})
+    display.put(*card.bundle("", ""))
     if await card.wait_ready(READY_TIMEOUT):
         return True
     card.dispose()
-    display.put({"text/plain": "", "text/html": ""})
+    for output in (twin, display):
+        output.put({"text/plain": "", "text/html": ""})
     return False
 
 

@@ -52,10 +52,10 @@ function turnBox(act, place) {
   const back = makeButton("Take the last one back");
   root.append(words, row, queue, back);
   let began = 0;
-  let steps = 0;
+  let step = 0;
   const tick = () => {
     const seconds = Math.max(0, Math.floor((performance.now() - began) / 1000));
-    setText(time, `${seconds} s, step ${steps + 1}`);
+    setText(time, `${seconds} s, step ${step}`);
   };
   stop.addEventListener("click", async () => {
     stop.disabled = true;
@@ -82,7 +82,7 @@ function turnBox(act, place) {
       setText(words, turn?.prompt || "The turn has ended before it read:");
       if (!turn) return;
       began = performance.now() - turn.seconds * 1000;
-      steps = turn.steps;
+      step = turn.step;
       stop.disabled = turn.stopping;
       setText(stop, turn.stopping ? "Stopping …" : "Stop");
       tick();
@@ -135,7 +135,7 @@ function promptBox(act, place, say) {
   return {
     form,
     update(state) {
-      steering = !!state.running && !!state.can_steer;
+      steering = !!state.running;
       const cells = place.prompt !== undefined;
       setText(send, steering ? "Send to the turn" : "Run");
       send.disabled = !steering && !cells;
@@ -167,6 +167,9 @@ function usageLine() {
   };
 }
 
+// What the kernel answers at once, where it can answer.
+const AT_ONCE = ["choose", "save", "key", "forget_key", "steer", "unqueue"];
+
 // place: {title, note, prompt(text) -> problem or "", interrupt()}; both functions where the page can do it.
 function mount({ el, send, listen, place }) {
   const root = make("div", "ante-card ante-panel");
@@ -181,17 +184,23 @@ function mount({ el, send, listen, place }) {
     root.addEventListener(kind, (event) => event.stopPropagation());
 
   const waiting = new Map();
+  // What was said of the running turn, until that has gone on.
+  let passing = "";
   let next = 0;
   const act = (kind, data = {}) =>
     new Promise((resolve) => {
       const n = ++next;
-      waiting.set(n, resolve);
-      send({ ...data, kind, n });
+      waiting.set(n, { kind, resolve });
+      send({ ...data, kind, n, turn: state.running?.id || "" });
+      // Code that holds the kernel's thread lets no message through: what was typed must not seem lost.
+      if (AT_ONCE.includes(kind))
+        setTimeout(() => waiting.has(n) && say(`The kernel is busy; it takes this as soon as it can${data.text ? `: “${data.text}”` : "."}`, true), 1000);
     });
   const status = make("p", "ante-answer");
   status.setAttribute("role", "status");
   status.setAttribute("aria-live", "polite");
   const say = (text, ok) => {
+    passing = "";
     status.textContent = text;
     status.classList.toggle("ante-problem", !ok);
     status.hidden = !text;
@@ -226,13 +235,21 @@ function mount({ el, send, listen, place }) {
       if (body.hidden) say("", true);
       state = { ...state, ...message.state };
       body.hidden = false;
+      if ((passing && !state.running) || (passing === "steer" && !state.queued?.length)) say("", true);
       for (const part of [turn, prompt, usage, select]) part.update(state);
       bar.update(state.context);
     } else if (message.kind === "answer") {
-      if (message.text || !message.ok) say(message.text, message.ok);
-      else say("", true);
-      waiting.get(message.n)?.(message);
+      const asked = waiting.get(message.n);
+      const ofTurn = message.ok && ["stop", "steer", "unqueue"].includes(asked?.kind);
+      if (ofTurn && asked.kind === "stop" && !state.running) say("", true); // it has stopped already
+      else say(message.text, message.ok);
+      if (ofTurn && state.running) passing = asked.kind;
+      asked?.resolve(message);
       waiting.delete(message.n);
+    } else if (message.kind === "lost") {
+      body.hidden = true;
+      state = {};
+      say("The kernel has ended, and the panel with it. Run the cell again to have it back.", false);
     }
   });
   const timer = setInterval(() => state.running && turn.tick(), 1000);
@@ -243,6 +260,14 @@ function mount({ el, send, listen, place }) {
   };
 }
 
+// A saved notebook keeps a line that stands for the panel, as an output of its own: where a kernel of a later day
+// does not know the widget, JupyterLab shows nothing of an output but an error. While the panel is there, it is hidden.
+function twinOf(el) {
+  const own = el.closest(".jp-OutputArea-child");
+  const twin = own?.previousElementSibling;
+  return twin?.querySelector(".ante-panel-twin") ? twin : null;
+}
+
 // Below a cell, as an anywidget. Our extension, where the page has it, can add cells from there, too.
 function render({ model, el }) {
   const insert = globalThis.anteNb?.insert;
@@ -251,7 +276,22 @@ function render({ model, el }) {
   const listener = (message) => take(message);
   model.on("msg:custom", listener);
   const end = mount({ el, send: (message) => model.send(message), listen: (callback) => (take = callback), place });
+  const kernel = model.widget_manager?.kernel;
+  const onStatus = (_, status) => {
+    if (["dead", "restarting", "autorestarting", "terminating"].includes(status)) take({ kind: "lost" });
+  };
+  kernel?.statusChanged?.connect(onStatus);
+  // It is put into the page only after this, and lives once a kernel has told it something.
+  let twin = null;
+  const placed = new ResizeObserver(() => {
+    twin ??= twinOf(el);
+    if (twin) twin.style.display = el.querySelector(".ante-body:not([hidden])") ? "none" : "";
+  });
+  placed.observe(el);
   return () => {
+    placed.disconnect();
+    if (twin) twin.style.display = "";
+    kernel?.statusChanged?.disconnect(onStatus);
     model.off("msg:custom", listener);
     end();
   };

@@ -109,7 +109,14 @@ class Desk:
         try:
             while self.state.runtime.running is not None and self._views:
                 await asyncio.sleep(_BEAT)
-                self._tell({"kind": "state", "state": _safe(panel_state.turn_state(self.state))})
+                try:
+                    context = await asyncio.to_thread(panel_state.context_state, self.state)
+                except Exception:
+                    logger.exception("the panel's context could not be made")
+                    context = {}
+                if self.state.runtime.running is None:
+                    return  # how it ended is shown by the change that this was
+                self._tell({"kind": "state", "state": _safe(context | panel_state.turn_state(self.state))})
         finally:
             self._beating = False
 

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ante_nb._version import __version__
-from ante_nb.errors import AnteError
 from ante_nb.messages import Usage
 
 if TYPE_CHECKING:
@@ -17,14 +16,21 @@ _EXCERPT = 200
 
 
 def session_state(state: KernelState) -> dict[str, Any]:
-    """Session, usage and context, from memory and the catalog."""
-    runtime = state.runtime
-    session = runtime.session
+    """Session and context, from memory and the catalog."""
+    session = state.runtime.session
     return {
         "version": __version__,
         "session": {"id": session.id, "turns": session.turns},
-        "context": _context(state),
+        **context_state(state),
     }
+
+
+def context_state(state: KernelState) -> dict[str, Any]:
+    """What takes the model's context, by category. Reads the settings; for a worker thread."""
+    found = state.runtime.context()
+    rows = [{"name": row.name, "tokens": row.tokens} for row in found.rows if row.tokens]
+    whole = {"limit": found.limit, "used": found.used, "rows": rows, "estimated": found.estimated}
+    return {"context": whole}
 
 
 def turn_state(state: KernelState) -> dict[str, Any]:
@@ -33,18 +39,21 @@ def turn_state(state: KernelState) -> dict[str, Any]:
     session = runtime.session
     handle = runtime.running
     turn: Turn | None = getattr(handle, "turn", None)
-    usage, cost, known = session.usage, session.cost, session.cost_known
-    if turn is not None:
+    usage, cost, known, note = session.usage, session.cost, session.cost_known, None
+    if turn is not None and not handle.done.is_set():
         # The session counts a turn once it has ended.
-        for step in list(turn.steps):
-            usage = usage + (step.usage or Usage())
-    share = usage.cache_read / usage.input if usage.input else None
+        usage += turn.usage or Usage()
+        cost += turn.cost or 0.0
+        known = known and turn.cost_note != "unknown"
+        note = turn.cost_note
+    elif runtime.last_turn is not None and runtime.last_turn.session_id == session.id:
+        note = runtime.last_turn.cost_note
     words = f"${cost:.4f}" + ("" if known else " and what has no known price")
-    last = runtime.last_turn
     if not cost and not known:
         words = "unknown"
-    elif not cost and last is not None and last.cost_note == "plan":
+    elif not cost and note == "plan":
         words = "plan"
+    share = usage.cache_read / usage.input if usage.input else None
     return {
         "usage": {
             "input": usage.input,
@@ -55,42 +64,19 @@ def turn_state(state: KernelState) -> dict[str, Any]:
             "cost": words,
         },
         "running": None if turn is None else _running(turn, handle),
-        "queued": list(getattr(runtime, "queued", ())),
-        "can_steer": hasattr(runtime, "steer"),
+        "queued": list(runtime.queued),
     }
 
 
 def _running(turn: Turn, handle: Any) -> dict[str, Any]:
     prompt = " ".join(turn.prompt.split())
+    steps = list(turn.steps)
+    # A step is a model call and its tool calls: it lasts until each of them has its result.
+    unfinished = bool(steps) and any(call.result is None for call in steps[-1].tool_calls)
     return {
         "id": turn.id,
         "prompt": prompt[:_EXCERPT] + ("…" if len(prompt) > _EXCERPT else ""),
         "seconds": max(0.0, time.monotonic() - handle.started_at),
-        "steps": len(turn.steps),
+        "step": len(steps) + (not unfinished),
         "stopping": handle.cancelled_at is not None,
     }
-
-
-def _context(state: KernelState) -> dict[str, Any] | None:
-    """The context by category; by what the last step took where nothing better is known."""
-    runtime = state.runtime
-    report = getattr(runtime, "context", None)
-    if report is not None:
-        try:
-            found = report()
-        except AnteError:
-            return None
-        rows = [{"name": row.name, "tokens": row.tokens} for row in found.rows if row.tokens]
-        return {"limit": found.limit, "used": found.used, "rows": rows, "estimated": found.estimated}
-    try:
-        limit = runtime.choose().model.context_limit
-    except AnteError:
-        limit = None
-    last = runtime.last_turn
-    used = 0
-    if last is not None and last.session_id == runtime.session.id and last.steps and last.steps[-1].usage:
-        used = last.steps[-1].usage.input + last.steps[-1].usage.output
-    rows = [{"name": "conversation", "tokens": used}] if used else []
-    if limit:
-        rows.append({"name": "free", "tokens": max(0, limit - used)})
-    return {"limit": limit, "used": used, "rows": rows, "estimated": True}

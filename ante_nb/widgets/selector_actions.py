@@ -239,19 +239,25 @@ class Actions:
 
     # ---------------------------------------------------------------------------------------- the turn
 
+    def _has_ended(self, content: dict[str, Any]) -> bool:
+        """Whether the turn that the page means is over: messages may be late, and another may run by now."""
+        meant, running = content.get("turn"), self._state.runtime.running
+        return bool(meant) and (running is None or running.turn.id != meant)
+
     async def _on_stop(self, content: dict[str, Any]) -> str | None:
+        if self._has_ended(content):
+            return "that turn has ended"
         return "stopping …" if self._state.runtime.stop() else "no turn runs"
 
     async def _on_steer(self, content: dict[str, Any]) -> str | None:
-        steer: Callable[[str], bool] | None = getattr(self._state.runtime, "steer", None)
         text = content.get("text")
-        if steer is None or not isinstance(text, str) or not steer(text):
+        taken = isinstance(text, str) and not self._has_ended(content) and self._state.runtime.steer(text)
+        if not taken:
             raise ConfigError("no turn takes messages now", "Send it as a prompt of its own.")
         return "queued for the next step of the running turn"
 
     async def _on_unqueue(self, content: dict[str, Any]) -> str | None:
-        unqueue: Callable[[], str | None] | None = getattr(self._state.runtime, "unqueue", None)
-        taken = unqueue() if unqueue is not None else None
+        taken = self._state.runtime.unqueue()
         if taken is None:
             return "nothing was queued any more"
         self.taken_back = taken

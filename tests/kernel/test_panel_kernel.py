@@ -127,7 +127,13 @@ def test_clicks_choose_store_and_stop(kernel: Kernel, chat_server: ChatServer, i
     chat_server.enqueue(Reply(text("It begins"), wait_for("never")))
     kernel.start("%%ante\ngo on")
     page.until(lambda: page.state["running"] and chat_server.chats)
-    page.send(kind="stop", n=3)
+    # What was meant for an earlier turn, and came late, does not touch this one.
+    page.send(kind="stop", n=30, turn="turn_earlier")
+    assert page.answer(30)["text"] == "that turn has ended"
+    page.send(kind="steer", n=31, turn="turn_earlier", text="for the other one")
+    assert not page.answer(31)["ok"]
+    assert page.state["running"] and page.state["queued"] == []
+    page.send(kind="stop", n=3, turn=page.state["running"]["id"])
     assert page.answer(3)["ok"]
     page.until(lambda: page.state["running"] is None)
     outcome = kernel.wait()

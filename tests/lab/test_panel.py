@@ -55,7 +55,7 @@ def panel(page: Page) -> Locator:
 
 
 def ask(page: Page, words: str) -> None:
-    box = panel(page).get_by_label("Prompt")
+    box = panel(page).get_by_role("textbox", name="Prompt")
     box.click()
     box.fill(words)
     box.press("Enter")
@@ -80,7 +80,7 @@ def test_a_prompt_runs_in_a_new_cell_and_its_usage_is_shown(lab: Lab, server: Ch
     assert sources(lab)[:3] == [PROMPT, PANEL, '%%ante\nwhy {x} and "that"?\n  second line']
     assert server.chats[-1].body["messages"][-1]["content"].endswith('why {x} and "that"?\n  second line')
     panel(lab.page).get_by_text("1 turn · 2,000 tokens in (25% from cache) · 50 out").wait_for()
-    assert panel(lab.page).get_by_label("Prompt").input_value() == ""
+    assert panel(lab.page).get_by_role("textbox", name="Prompt").input_value() == ""
     # The person stays in the box: the next prompt needs no click.
     assert lab.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
     server.enqueue(Reply(text("Another one.")))

@@ -36,8 +36,8 @@ def test_prompt_stop_and_reload(book: Lab, server: ChatServer) -> None:
     panel = book.page.locator(".ante-side:visible .ante-panel:has(.ante-body:visible)")
     panel.wait_for()
     server.enqueue(Reply(text("An answer."), wait_for("never")))
-    panel.get_by_label("Prompt").fill("a question")
-    panel.get_by_label("Prompt").press("Enter")
+    panel.get_by_role("textbox", name="Prompt").fill("a question")
+    panel.get_by_role("textbox", name="Prompt").press("Enter")
     book.page.get_by_text("An answer.").wait_for()
     assert sources(book)[2] == "%%ante\na question"
     panel.get_by_role("button", name="Stop").click()

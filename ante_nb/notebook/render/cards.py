@@ -126,7 +126,8 @@ def steered(text: str) -> tuple[str, str]:
     text = clip(redact(text), _LIVE_LIMIT)
     lines = visible(text).strip("\n").split("\n")
     html = f'<blockquote style="{FAINT}">{"<br>".join(escape(line) for line in lines)}</blockquote>'
-    return _block(html, label="You, while it ran"), "\n".join(f"> {line}" for line in lines)
+    # LINE: a quotation has a bar of its own.
+    return _block(html, LINE, "You, while it ran"), "\n".join(f"> {line}" for line in lines)
 
 
 def compacted(event: Compacted) -> tuple[str, str]:
