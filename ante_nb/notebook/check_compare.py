@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ante_nb.notebook.render.cards import TURN_MIME
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\]8;[^\x1b\x07]*(?:\x1b\\|\x07)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _SHOWN = 120
@@ -15,9 +17,11 @@ IGNORED_TAGS = frozenset({"ante-ignore", "nbval-ignore-output", "nbval-skip", "s
 Outputs = list[dict[str, Any]]
 
 
-def is_prompt(source: str) -> bool:
-    """Whether the cell is a prompt."""
-    return source.lstrip().startswith("%%ante")
+def is_prompt(source: str, outputs: Outputs) -> bool:
+    """Whether the cell is a prompt: by its magic or, in ante-kernel, by the turn's record in what it shows."""
+    return source.lstrip().startswith("%%ante") or any(
+        TURN_MIME in output.get("data", {}) for output in outputs
+    )
 
 
 def is_command(source: str) -> bool:
@@ -35,7 +39,7 @@ def difference(source: str, saved: Outputs, now: Outputs) -> str:
         return f"it ended in {_cut(before)}, and {f'in {_cut(after)}' if after else 'runs through'} now"
     if is_command(source):
         return ""
-    if is_prompt(source):
+    if is_prompt(source, now):
         old, new = _answer(saved), _answer(now)
         same = not old or old == new
         return "" if same else f"the saved answer is another one than the recorded: {_first(old, new)}"
