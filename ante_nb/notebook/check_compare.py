@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ante_nb.notebook.render.answer import ANSWER_START
 from ante_nb.notebook.render.cards import TURN_MIME
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\]8;[^\x1b\x07]*(?:\x1b\\|\x07)")
@@ -99,9 +100,9 @@ def _shown(outputs: Outputs) -> list[str]:
 def _answer(outputs: Outputs) -> str:
     """The answer of a prompt cell, without white space: it is cut into outputs by the clock."""
     return "".join(
-        "".join(_text(output["data"]["text/markdown"]).split())
+        "".join(_text(output["data"].get("text/plain", "")).split())
         for output in outputs
-        if "text/markdown" in output.get("data", {})
+        if _text(output.get("data", {}).get("text/html", "")).startswith(ANSWER_START)
     )
 
 

@@ -136,3 +136,9 @@ def test_a_notebook_of_ante_kernel_is_checked_alike(recorded: Path) -> None:
     made["cells"][5]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
     twin.write_text(convert.write(made))
     assert check(twin, "--all") == (0, "no difference\n")
+    shown = [out for out in made["cells"][2]["outputs"] if "A sequence." in str(out)]
+    assert len(shown) == 1
+    shown[0]["data"]["text/plain"] = "Another thing."
+    twin.write_text(convert.write(made))
+    code, told = check(twin)
+    assert code == 1 and told.startswith("cell 3 (What is a list?): the saved answer is another one")
