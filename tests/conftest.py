@@ -104,6 +104,8 @@ def isolated_home(_homes: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ANTE_SYSTEM_SETTINGS", str(home / "no-system-settings.json"))
     # Jupyter's coming default; without it jupyter_core warns at import.
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    # The kernelspec that a test installs, not the one that came with the package.
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
     return home
 
 

@@ -118,8 +118,13 @@ def _install(found: argparse.Namespace) -> None:
     print(f"Installed kernelspec {place.name} in {place}")
     from jupyter_core.paths import jupyter_path
 
-    if str(place.parent) not in jupyter_path("kernels"):
+    folders = jupyter_path("kernels")
+    if str(place.parent) not in folders:
         print(f"A Jupyter of this environment does not look there; JUPYTER_PATH={place.parents[1]} lets it.")
+        return
+    before = (Path(folder, place.name) for folder in folders[: folders.index(str(place.parent))])
+    if other := next((path for path in before if (path / "kernel.json").exists()), None):
+        print(f"A Jupyter of this environment takes {other} first; --name gives this one a name of its own.")
 
 
 def _uninstall(found: argparse.Namespace) -> None:

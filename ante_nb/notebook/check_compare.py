@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ante_nb.notebook.render.answer import ANSWER_START
+from ante_nb.notebook.render.cards import TURN_MIME
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\]8;[^\x1b\x07]*(?:\x1b\\|\x07)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _SHOWN = 120
@@ -15,9 +18,11 @@ IGNORED_TAGS = frozenset({"ante-ignore", "nbval-ignore-output", "nbval-skip", "s
 Outputs = list[dict[str, Any]]
 
 
-def is_prompt(source: str) -> bool:
-    """Whether the cell is a prompt."""
-    return source.lstrip().startswith("%%ante")
+def is_prompt(source: str, outputs: Outputs) -> bool:
+    """Whether the cell is a prompt: by its magic or, in ante-kernel, by the turn's record in what it shows."""
+    return source.lstrip().startswith("%%ante") or any(
+        TURN_MIME in output.get("data", {}) for output in outputs
+    )
 
 
 def is_command(source: str) -> bool:
@@ -35,7 +40,7 @@ def difference(source: str, saved: Outputs, now: Outputs) -> str:
         return f"it ended in {_cut(before)}, and {f'in {_cut(after)}' if after else 'runs through'} now"
     if is_command(source):
         return ""
-    if is_prompt(source):
+    if is_prompt(source, now):
         old, new = _answer(saved), _answer(now)
         same = not old or old == new
         return "" if same else f"the saved answer is another one than the recorded: {_first(old, new)}"
@@ -95,9 +100,9 @@ def _shown(outputs: Outputs) -> list[str]:
 def _answer(outputs: Outputs) -> str:
     """The answer of a prompt cell, without white space: it is cut into outputs by the clock."""
     return "".join(
-        "".join(_text(output["data"]["text/markdown"]).split())
+        "".join(_text(output["data"].get("text/plain", "")).split())
         for output in outputs
-        if "text/markdown" in output.get("data", {})
+        if _text(output.get("data", {}).get("text/html", "")).startswith(ANSWER_START)
     )
 
 

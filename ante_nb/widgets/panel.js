@@ -146,8 +146,8 @@ function promptBox(act, place, say) {
         steering
           ? "Enter sends it to the running turn, which reads it before its next step."
           : cells
-            ? "Enter runs it in a new %%ante cell; Shift+Enter makes a new line."
-            : "This front end cannot add cells: write the prompt in a cell that starts with %%ante.",
+            ? "Enter runs it in a new cell; Shift+Enter makes a new line."
+            : "This front end cannot add cells: write the prompt in one, below %%ante in a Python notebook.",
       );
     },
   };

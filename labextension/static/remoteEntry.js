@@ -38,6 +38,10 @@
     data: bundle(item.data, want)
   });
 
+  // In ante-kernel, whose cells are edited as Markdown, a prompt stands alone.
+  const standsAlone = (panel, source) => panel.context.model.defaultKernelLanguage === 'markdown' && !/^\s*[%!?]/.test(source);
+  const isPrompt = (panel, source) => /^\s*%%ante\b/.test(source) || standsAlone(panel, source);
+
   const activate = async (app, tracker) => {
     const { CodeCell } = await need('@jupyterlab/cells');
     const known = new WeakSet();
@@ -117,7 +121,7 @@
       await panel.context.ready;
       const cells = panel.content.model?.cells, places = new Map();
       if (kernel.isDisposed || kernel.status === 'starting' || !cells) return;
-      const prompt = at => cells.get(at).type === 'code' && /^\s*%%ante\b/.test(cells.get(at).sharedModel.getSource());
+      const prompt = at => cells.get(at).type === 'code' && isPrompt(panel, cells.get(at).sharedModel.getSource());
       if (!Array.from({ length: cells.length }, (_, at) => at).some(prompt)) return;
       const comm = kernel.createComm('ante_nb.running');
       let model = null;
@@ -166,10 +170,6 @@
         if (panel) comm.send({ from: kernel.clientId, ready: PROTOCOL, holds: !!seek(panel, hello.cell)[1] });
       });
     };
-
-    // In ante-kernel, whose cells are edited as Markdown, a prompt stands alone.
-    const isPrompt = (panel, source) => /^\s*%%ante\b/.test(source)
-      || (panel.context.model.defaultKernelLanguage === 'markdown' && !/^\s*[%!?]/.test(source));
 
     // An image pasted into a prompt cell becomes a file beside the notebook and a mention of it.
     const paste = async event => {
@@ -225,7 +225,7 @@
       if (book.readOnly) return 'The notebook is read-only.';
       if (!kernel) return 'The notebook has no kernel.';
       const focused = document.activeElement, at = view.activeCellIndex + 1;
-      const source = `%%ante\n${words}`;
+      const source = standsAlone(panel, words) ? words : `%%ante\n${words}`;
       book.sharedModel.insertCell(at, { cell_type: 'code', source, metadata: { trusted: true } });
       view.mode = 'command';
       view.activeCellIndex = at;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -23,6 +24,15 @@ def found(name: str = "ante") -> dict[str, object]:
     return {**spec.to_dict(), "dir": spec.resource_dir}
 
 
+@pytest.fixture(autouse=True)
+def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What pip has put into this environment is out of sight, and out of reach of ``uninstall``."""
+    place = tmp_path / "environment" / "share" / "jupyter"
+    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [str(place)])
+    monkeypatch.setattr("jupyter_core.paths.SYSTEM_JUPYTER_PATH", [])
+    return place
+
+
 def test_install_for_the_user_and_uninstall(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["install", "--user"]) == 0
     spec = found()
@@ -34,6 +44,22 @@ def test_install_for_the_user_and_uninstall(capsys: pytest.CaptureFixture[str]) 
         found()
     assert main(["uninstall"]) == 1
     assert "no kernelspec 'ante' was found" in capsys.readouterr().err
+
+
+def test_another_of_that_name_that_jupyter_finds_first_is_told_of(
+    bare_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a virtual environment Jupyter looks there first, and pip has put a kernelspec there."""
+    shutil.copytree(kernelspec.RESOURCES, bare_environment / "kernels" / "ante")
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    assert main(["install", "--user", "--provider", "local"]) == 0
+    shown = capsys.readouterr().out
+    assert str(bare_environment / "kernels" / "ante") in shown and "--name" in shown
+    assert main(["install", "--user", "--provider", "local", "--name", "ante-local"]) == 0
+    assert "--name" not in capsys.readouterr().out
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    assert main(["install", "--user"]) == 0
+    assert "--name" not in capsys.readouterr().out
 
 
 def test_several_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,3 +120,25 @@ def test_check_finds_nothing_then_the_first_difference(recorded: Path, tmp_path:
     code, told = check(recorded, "--all")
     assert code == 1 and "cell 2 " in told and "what it prints differs" in told
     assert "cell 3 " in told and "no answer to this prompt is recorded" in told
+
+
+def test_a_notebook_of_ante_kernel_is_checked_alike(recorded: Path) -> None:
+    """Its prompts have no magic above them; who is asked, and the seconds, are no difference there either."""
+    from ante_nb.kernel import convert
+    from ante_nb.kernel.kernelspec import install
+
+    install(user=True)
+    twin = recorded.with_name("twin.ipynb")
+    made = convert.convert(convert.read(recorded.read_text()), "ante")
+    for cell in made["cells"]:
+        cell["source"] = "".join(cell["source"]).replace("%%ante --tools none -o first\n", "")
+    made["cells"][5]["source"] = "%%python\nprint(1)"  # `first` is bound no more
+    made["cells"][5]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
+    twin.write_text(convert.write(made))
+    assert check(twin, "--all") == (0, "no difference\n")
+    shown = [out for out in made["cells"][2]["outputs"] if "A sequence." in str(out)]
+    assert len(shown) == 1
+    shown[0]["data"]["text/plain"] = "Another thing."
+    twin.write_text(convert.write(made))
+    code, told = check(twin)
+    assert code == 1 and told.startswith("cell 3 (What is a list?): the saved answer is another one")

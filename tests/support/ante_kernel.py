@@ -29,7 +29,9 @@ def surroundings(home: Path, **more: str) -> Iterator[None]:
         ):
             del os.environ[name]
     os.environ.update({name: str(home / folder) for name, folder in FOLDERS.items()})
-    os.environ.update({"ANTE_SYSTEM_SETTINGS": str(home / "none.json"), "JUPYTER_PLATFORM_DIRS": "1", **more})
+    # The kernelspec that a test installs, not the one that came with the package.
+    jupyter = {"JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_PREFER_ENV_PATH": "0"}
+    os.environ.update({"ANTE_SYSTEM_SETTINGS": str(home / "none.json"), **jupyter, **more})
     try:
         yield
     finally:

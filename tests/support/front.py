@@ -69,6 +69,8 @@ def own_home(factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name, folder in HOME.items():
             patch.setenv(name, str(home / folder) if folder else str(home))
         patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+        # The kernelspec that a test installs, not the one that came with the package.
+        patch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
         yield home
 
 

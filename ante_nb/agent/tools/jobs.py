@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from ante_nb.agent.tools import keeper
 from ante_nb.errors import ToolError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def start(command: str, *, shell: str, cwd: Path, env: Mapping[str, str], home: 
     except OSError as error:
         raise ToolError(f"The command could not be started: {error.strerror or error}.") from None
     _running[child.pid] = child
+    keeper.keep(child.pid)
     threading.Thread(target=_reap, args=(child,), name=f"ante-job-{child.pid}", daemon=True).start()
     return Job(directory, child.pid)
 
@@ -62,6 +64,7 @@ def start(command: str, *, shell: str, cwd: Path, env: Mapping[str, str], home: 
 def _reap(child: subprocess.Popen[bytes]) -> None:
     child.wait()
     _running.pop(child.pid, None)
+    keeper.forget(child.pid)
 
 
 @atexit.register

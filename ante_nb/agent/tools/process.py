@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ante_nb.agent.tools import keeper
 from ante_nb.errors import ToolError
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ async def run(
     """Run a program in its own process group and hand over its output as it comes.
 
     When this returns or raises, cancellation included, no process of the group is left, and on Linux
-    neither is a descendant that left the group (it is known by its environment).
+    neither is a descendant that left the group (it is known by its environment). The group does not
+    outlive this process either, however that ends.
 
     Args:
         timeout: seconds after which the group is ended.
@@ -122,6 +124,7 @@ async def run(
         os.close(theirs)
         if feed is not None:
             feed.close()
+    keeper.keep(child.pid)
     reader = asyncio.ensure_future(_pump(ours, on_data))
     timed_out = leftover = finished = False
     try:
@@ -169,6 +172,7 @@ async def _end(
         while _alive(group) and time.monotonic() < deadline:  # noqa: ASYNC110 - a group has no event
             await asyncio.sleep(0.02)
         _signal(group, signal.SIGKILL)
+    keeper.forget(group)
     if everything:
         _kill_marked(mark)
     try:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ante_nb.notebook.render.screen import Item, Screen
     from ante_nb.notebook.render.segments import Operation
 
-__all__ = ["AnswerView"]
+__all__ = ["ANSWER_START", "AnswerView"]
 
+ANSWER_START = '<div role="log"'
+"""How the HTML of every piece of an answer, and of nothing else, begins."""
 _LIVE_TEXT = 24_000
 _SHOWN_TAIL = 6_000
 
@@ -69,7 +71,7 @@ class _Display:
 def _log(html: str, *, busy: bool = False) -> str:
     """A piece of the answer as a log that a screen reader speaks when it is finished, not at each update."""
     state = ' aria-busy="true"' if busy else ""
-    return f'<div role="log" aria-live="polite"{state}>{html}</div>\n'
+    return f'{ANSWER_START} aria-live="polite"{state}>{html}</div>\n'
 
 
 def _end_of(markdown: str) -> str:

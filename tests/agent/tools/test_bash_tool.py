@@ -19,6 +19,7 @@ from ante_nb.messages import ToolCall
 
 __all__ = ["bench"]
 
+ROOT = str(Path(__file__).resolve().parents[3])
 LINUX = sys.platform.startswith("linux")
 
 
@@ -209,6 +210,55 @@ async def test_background_jobs_end_with_the_process(bench: Bench) -> None:
     jobs.end_all()
     assert await gone(child)
     assert await gone(group)
+
+
+_COMMANDS = """
+import asyncio, os, pathlib, sys
+from ante_nb.agent.tools import jobs, process
+
+STUBBORN = "trap '' TERM; sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait"
+here = pathlib.Path()
+
+async def main():
+    jobs.start(STUBBORN.format("job.pid"), shell="/bin/sh", cwd=here, env=os.environ, home=here)
+    done = ["/bin/sh", "-c", "exit 0"]
+    await process.run(done, cwd=here, env=os.environ, on_data=print)
+    call = ["/bin/sh", "-c", STUBBORN.format("call.pid")]
+    running = asyncio.ensure_future(process.run(call, cwd=here, env=os.environ, on_data=print))
+    while not (here / "call.pid").exists() or not (here / "job.pid").exists():
+        await asyncio.sleep(0.02)
+    if sys.argv[1] == "forked":  # a worker that the person has started, and that lives on
+        worker = os.fork()
+        if not worker:
+            import time
+            time.sleep(300)
+        (here / "worker.pid").write_text(f"{worker}\\n")
+    (here / "ready").write_text(f"{os.getpid()}\\n")
+    if sys.argv[1] != "exit":
+        await running
+    os._exit(3)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["exit", "killed", "forked"])
+async def test_no_command_outlives_a_process_that_ends_at_once(how: str, bench: Bench) -> None:
+    """Killed, or gone without an exit handler: the children end, also those that mind no SIGTERM."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _COMMANDS, how, cwd=bench.cwd, env={**os.environ, "PYTHONPATH": ROOT}
+    )
+    call, job, _ = await pids(bench, "call.pid", "job.pid", "ready")
+    try:
+        if how != "exit":
+            assert alive(call) and alive(job)
+            program.kill()
+        await program.wait()
+        assert await gone(call) and await gone(job)
+    finally:
+        if how == "forked":
+            (worker,) = await pids(bench, "worker.pid")
+            os.kill(worker, 9)
 
 
 SECRET = [
