@@ -7,6 +7,8 @@ from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\]8;[^\x1b\x07]*(?:\x1b\\|\x07)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+# The mark of a tool's result is another one in every session.
+_MARK = re.compile(r'(</?tool_output id=)(["\'])[0-9a-f]{16}\2')
 _SHOWN = 120
 
 IGNORED_TAGS = frozenset({"ante-ignore", "nbval-ignore-output", "nbval-skip", "skip-execution"})
@@ -58,7 +60,8 @@ def _text(value: Any) -> str:
 
 def _plain(text: str) -> str:
     lines = []
-    for line in _ADDRESS.sub("0x…", _ANSI.sub("", text)).split("\n"):
+    text = _MARK.sub(r"\1…", _ADDRESS.sub("0x…", _ANSI.sub("", text)))
+    for line in text.split("\n"):
         # A progress bar is what it came to.
         lines.append(line.rstrip("\r").rpartition("\r")[2].rstrip())
     return "\n".join(lines).strip("\n")
