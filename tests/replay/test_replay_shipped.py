@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from support.ante import PROVE, prove
+from support.ante import PROVE, ROOT, prove
 from support.books import turns
 from support.front import install
 from support.shipped import FOLDER, NAMES, RECORDINGS, bring
@@ -77,7 +77,8 @@ def said(folder: Path, name: str, program: str, env: dict[str, str]) -> bytes:
     """Run the notebook in a new ``folder``; what the model has said in its turns."""
     bring(folder)
     log = folder / "said.jsonl"
-    env = {**env, "SAID_LOG": str(log)}
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+    env = {**env, "SAID_LOG": str(log), "PYTHONPATH": path}
     before = {path.name: path.read_bytes() for path in (folder / RECORDINGS).iterdir()}
     done = subprocess.run(
         command(program, name), cwd=folder, env={**os.environ, **env}, capture_output=True, text=True,
