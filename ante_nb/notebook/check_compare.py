@@ -25,7 +25,9 @@ def is_prompt(source: str) -> bool:
 def is_command(source: str) -> bool:
     """Whether the cell is a command to the agent: what it prints is the state of this run."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
-    return bool(lines) and all(line.startswith(("%ante", "#")) for line in lines)
+    # A second %load_ext in one kernel, as of a Run All, says so.
+    own = ("%ante", "%load_ext ante_nb", "%reload_ext ante_nb", "#")
+    return bool(lines) and all(line.startswith(own) for line in lines)
 
 
 def difference(source: str, saved: Outputs, now: Outputs) -> str:
