@@ -11,29 +11,13 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from support.vendor_answers import Answer
+from support.shipped import VENDOR_ANSWERS, vendor_env
 from support.vendor_server import VendorServer
-from support.vendors import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BOOK = Path(__file__).resolve().parents[1] / "notebooks" / "providers.ipynb"
-
-# What is answered, in the order of the notebook's prompts.
-ANSWERS = (
-    Answer("A table with named columns."),
-    Answer("A table of sums by two keys."),
-    Answer("Rows of two tables put side by side."),
-    Answer("It is.", "2027 has no divisor up to 45."),
-    Answer("A join that keeps rows without a partner."),
-    Answer("", "I need the file.", (("Read", {"file_path": "rainfall.csv"}),)),
-    Answer("March, with 12 mm.", "The smallest is 12."),
-    Answer("May, with 70 mm.", "The largest is 70."),
-    Answer("By 58 mm."),
-    Answer("We spoke of rain.", "Short."),
-    Answer("It was right."),
-)
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +32,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path) -> Iterator[tuple[Any, VendorServer]]:
     """The executed notebook and the server that was asked."""
     with VendorServer() as server:
-        server.script(*ANSWERS)
+        server.script(*VENDOR_ANSWERS)
         env = {name: value for name, value in os.environ.items() if not name.startswith(("ANTE_", "MODEL_"))}
         env["ANTE_SYSTEM_SETTINGS"] = str(folder / "none.json")
         env["HOME"] = str(folder / "home")
         env["IPYTHONDIR"] = str(folder / "ipython")
-        for name in ("anthropic", "openai", "deepseek", "gemini"):
-            env[f"{name.upper()}_API_KEY"] = VENDORS[name].key
-            env[f"{name.upper()}_BASE_URL"] = server.base(name)
-        # Gemini has no variable of its own; the others' go before this one.
-        env["MODEL_BASE_URL"] = server.base("gemini")
+        env |= vendor_env(server)
         book = nbformat.read(folder / BOOK.name, as_version=4)
         client = NotebookClient(
             book, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(folder)}}

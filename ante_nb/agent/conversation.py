@@ -244,5 +244,9 @@ class _Silent:
 
     show: Callable[[Any], None] = staticmethod(lambda event: None)
 
+    @property
+    def cwd(self) -> Path:
+        return Path.cwd()
+
 
 _silent: Any = _Silent()

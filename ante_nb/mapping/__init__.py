@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import queue
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,7 +140,13 @@ def _run(
     interrupted = False
     try:
         for number in numbers:
-            future = executor.submit(run_job, dataclasses.replace(jobs[number], run=new_id("job")))
+            try:
+                future = executor.submit(run_job, dataclasses.replace(jobs[number], run=new_id("job")))
+            except (
+                Exception
+            ) as refusal:  # a broken pool, a cluster that was shut down, a job that cannot travel
+                future = Future()
+                future.set_exception(refusal)
             futures.append(future)
             # Not concurrent.futures.wait: executors elsewhere have futures of their own kind.
             future.add_done_callback(partial(_put, ended, number))

@@ -10,6 +10,8 @@ from ante_nb.notebook.render.cards import TURN_MIME
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\]8;[^\x1b\x07]*(?:\x1b\\|\x07)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+# The mark of a tool's result is another one in every session.
+_MARK = re.compile(r'(</?tool_output id=)(["\'])[0-9a-f]{16}\2')
 _SHOWN = 120
 
 IGNORED_TAGS = frozenset({"ante-ignore", "nbval-ignore-output", "nbval-skip", "skip-execution"})
@@ -28,7 +30,9 @@ def is_prompt(source: str, outputs: Outputs) -> bool:
 def is_command(source: str) -> bool:
     """Whether the cell is a command to the agent: what it prints is the state of this run."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
-    return bool(lines) and all(line.startswith(("%ante", "#")) for line in lines)
+    # A second %load_ext in one kernel, as of a Run All, says so.
+    own = ("%ante", "%load_ext ante_nb", "%reload_ext ante_nb", "#")
+    return bool(lines) and all(line.startswith(own) for line in lines)
 
 
 def difference(source: str, saved: Outputs, now: Outputs) -> str:
@@ -63,7 +67,8 @@ def _text(value: Any) -> str:
 
 def _plain(text: str) -> str:
     lines = []
-    for line in _ADDRESS.sub("0x…", _ANSI.sub("", text)).split("\n"):
+    text = _MARK.sub(r"\1…", _ADDRESS.sub("0x…", _ANSI.sub("", text)))
+    for line in text.split("\n"):
         # A progress bar is what it came to.
         lines.append(line.rstrip("\r").rpartition("\r")[2].rstrip())
     return "\n".join(lines).strip("\n")

@@ -14,32 +14,15 @@ import pytest
 from nbclient import NotebookClient
 from support.ante import ROOT, echo, point_at, words_of
 from support.books import texts, turns
-from support.chat_server import ChatServer, Reply, tool
+from support.chat_server import ChatServer
 from support.front import install, own_home
+from support.shipped import ANSWERS, FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDER = ROOT / "notebooks"
 ELSEWHERE = {"quickstart", "data", "providers"}
 
-# The answers to each notebook's prompts, in order.
-ANSWERS: dict[str, list[Reply]] = {
-    "python_api": [
-        Reply("The one in the middle."),
-        Reply("The sum over the count."),
-        Reply(tool("Answer", {"name": "March", "millimetres": 12})),
-        Reply(tool("rain_in", {"month": "May"})),
-        Reply("70 mm."),
-    ],
-    "permissions": [
-        Reply(tool("Write", {"file_path": "note.txt", "content": "March was dry.\n"})),
-        Reply("Written."),
-        Reply(tool("Bash", {"command": "rm note.txt"})),
-        Reply("I may not."),
-    ],
-    "kernel": [Reply("12 mm."), Reply("We spoke of rain.")],
-}
 # What must be seen in which notebook, in order.
 SEEN: dict[str, list[str]] = {
     "python_api": [
@@ -53,7 +36,7 @@ SEEN: dict[str, list[str]] = {
 
 def ran(name: str, home: Path, server: ChatServer) -> Any:
     work = home / "work"
-    shutil.copytree(FOLDER, work)
+    shutil.copytree(FOLDER, work, ignore=shutil.ignore_patterns(".*"))
     install(home)
     server.handler = echo
     server.enqueue(*ANSWERS[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -198,3 +198,16 @@ def test_what_cannot_be_used_is_refused_at_once(server: ChatServer) -> None:
     with pytest.raises(ConfigError):
         ante_nb.map("Go.", ["a"], provider="no-such")
     assert list(ante_nb.map("Go.", [], progress=False)) == [] and not server.chats
+
+
+def test_an_executor_that_takes_nothing_more_is_reported_for_each_item(server: ChatServer) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(os._exit, 1).exception()  # the worker dies, and the pool with it
+        result = ante_nb.map("Go.", range(3), tools="none", executor=pool, progress=False)
+    assert [failed.index for failed in result.failed] == [0, 1, 2]
+    assert all("BrokenProcessPool" in str(failed.error) for failed in result.failed)
+    with ThreadPoolExecutor(1) as pool_of_threads:
+        assert result.resume(executor=pool_of_threads).texts == ["<0>", "<1>", "<2>"]
+    assert len(server.chats) == 3
+    result = ante_nb.map("Go.", range(2), tools="none", executor=pool_of_threads, progress=False)
+    assert "after shutdown" in str(result.failed[0].error) and len(result.failed) == 2

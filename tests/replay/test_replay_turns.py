@@ -272,3 +272,39 @@ async def test_an_unknown_mode_is_named(desk: Desk, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ANTE_REPLAY", "sometimes")
     turn = await desk.run("Go", tools="none")
     assert "ANTE_REPLAY" in str(turn.error) and "off, auto, only" in str(turn.error)
+
+
+async def test_a_recording_is_good_in_another_directory(
+    desk: Desk, auto: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = desk.cwd
+    (old / "a.txt").write_text("words\n")
+    beside = f"{old}2/a.txt"
+    desk.server.enqueue(
+        Reply(tool("Read", {"file_path": str(old / "a.txt")}, id="c1")),
+        Reply(tool("Glob", {"pattern": "*.txt", "path": str(old)}, id="c2")),
+        Reply(tool("Read", {"file_path": beside}, id="c3")),
+        Reply(text(f"Seen in {old}, ${{ANTE_CWD}}.")),
+    )
+    first = await desk.run("Look", cell="a")
+    assert [call.status for call in first.tool_calls] == ["ok", "ok", "denied"]
+    [written] = [data.decode() for name, data in files(desk).items() if not name.startswith("context-")]
+    assert "${ANTE_CWD_1}/a.txt" in written and f'"{beside}"' in written
+    await afresh(desk)
+    new = old.rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(new)
+    desk.host.cwd = new
+    monkeypatch.setenv("ANTE_REPLAY", "only")
+    turn = await desk.run("Look", cell="a")
+    assert turn.error is None and turn.text == first.text, turn.error
+    assert turn.tool_calls[0].arguments == {"file_path": str(new / "a.txt")}
+    assert [call.status for call in turn.tool_calls] == ["ok", "ok", "denied"]
+    assert turn.divergences == []
+
+
+async def test_a_provider_that_is_none_is_that_error_under_only(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTE_REPLAY", "only")
+    turn = await desk.run("hello", provider="no-such-provider")
+    assert type(turn.error).__name__ == "UnknownProviderError", turn.error

@@ -16,6 +16,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ante_nb.agent.replay import places
 from ante_nb.envelope import unwrap
 from ante_nb.errors import ConfigError
 from ante_nb.log import logger
@@ -154,8 +155,8 @@ def path_of(folder: Path, node: str) -> Path:
     return folder / f"{node[:32]}.json"
 
 
-def load(folder: Path, node: str) -> Recording | None:
-    """The recording of ``node``; ``None`` where there is none.
+def load(folder: Path, node: str, cwd: Path) -> Recording | None:
+    """The recording of ``node``, as for a turn in ``cwd``; ``None`` where there is none.
 
     Raises:
         ConfigError: it is damaged, or was written by a later version.
@@ -169,11 +170,11 @@ def load(folder: Path, node: str) -> Recording | None:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror or error}", "Correct its permissions."
         ) from None
-    found = _parsed(path, data)
+    found = _parsed(path, data, cwd)
     return found if found.node == node else None
 
 
-def _parsed(path: Path, data: bytes) -> Recording:
+def _parsed(path: Path, data: bytes, cwd: Path | None = None) -> Recording:
     try:
         value = json.loads(data)
         version = value["v"]
@@ -182,7 +183,7 @@ def _parsed(path: Path, data: bytes) -> Recording:
                 f"{path} was recorded by a later version of ante_nb (format {version}, known here: {VERSION})",
                 "Install that version, or delete the file to have the answer recorded anew.",
             )
-        return Recording.from_dict(value)
+        return Recording.from_dict(places.show(value, cwd) if cwd is not None else value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path} is no recording: {type(error).__name__}: {error}",
@@ -201,9 +202,13 @@ def every(folder: Path) -> Iterator[Recording]:
             logger.warning("a recording is left out: %s", error)
 
 
-def save(folder: Path, recording: Recording) -> None:
-    """Write ``recording``, atomically; what is there already stays as it is. Raises ``OSError``."""
-    _write(path_of(folder, recording.node), recording.to_dict())
+def save(folder: Path, recording: Recording, cwd: Path) -> None:
+    """Write ``recording`` of a turn in ``cwd``, atomically; what is there already stays as it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(path_of(folder, recording.node), places.hide(recording.to_dict(), cwd))
 
 
 def save_context(folder: Path, context: dict[str, Any]) -> str:

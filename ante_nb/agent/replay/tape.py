@@ -73,7 +73,7 @@ class Tape:
         self._host = host
         self._secret = secret
         self._lacking = lacking
-        self._old = None if fresh else files.load(replay.folder, blank.node)
+        self._old = None if fresh else files.load(replay.folder, blank.node, host.cwd)
         self._asked = False
         """Whether the model was asked: there is something to write."""
         self._asides = 0
@@ -209,7 +209,7 @@ class Tape:
         if not self._asked or not (self._new.steps or self._new.asides):
             return
         try:
-            files.save(self._replay.folder, self._new)
+            files.save(self._replay.folder, self._new, self._host.cwd)
         except OSError as error:
             self._fails(error)
 

@@ -69,6 +69,9 @@ def choose(
     prompt = _shown(turn, options)
     found = recorded_choice(runtime.catalog(), replay.folder, parent, prompt, options, runtime.choices)
     if found is None:
+        named = options.provider or runtime.choices.provider
+        if named and lacking is None:
+            runtime.catalog().provider(named.strip())  # a name that nobody has is no missing recording
         raise lacking or missing(replay, prompt, "no answer to this prompt is recorded", parent)
     return found, lacking
 
