@@ -11,6 +11,8 @@ from ante_nb.errors import BusyError, ConfigError
 from ante_nb.notebook.printing import say, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ante_nb.agent.session import Node, Session
     from ante_nb.agent.sessions import SessionInfo
     from ante_nb.notebook.state import KernelState
@@ -94,7 +96,7 @@ def resume(state: KernelState, rest: str) -> None:
         say(f"session {session.id} is the present one")
         return
     turns = turns_of(session) if session.head is not None else []
-    say(f"{'a copy of ' if found.forked else ''}session {found.info.id}: {len(turns)} turns, {_last(turns)}")
+    say(f"{'a copy of ' if found.forked else ''}session {found.info.id}: {_count(turns)}, {_last(turns)}")
     if found.forked:
         say(f"{found.forked}, so this kernel goes on in a copy: {session.id}")
     for note in found.notes:
@@ -133,7 +135,7 @@ def fork(state: KernelState, rest: str) -> None:
     old = state.runtime.session
     new = state.runtime.fork(rest)
     identify(state)
-    say(f"new session {new.id} with {len(turns_of(new))} turns, {_last(turns_of(new))}")
+    say(f"new session {new.id} with {_count(turns_of(new))}, {_last(turns_of(new))}")
     say(f"the old one stays as it is: `%ante resume {old.id}` goes back")
     say_unwritten(state, old)
 
@@ -187,7 +189,7 @@ def branches(state: KernelState, rest: str) -> None:
     for number, branch in enumerate(found, 1):
         own = branch.turns[branch.shared :] or branch.turns[-1:]
         words = " > ".join(_short(node.prompt, 30) for node in own[:4]) + (" > …" if len(own) > 4 else "")
-        count = f"{len(branch.turns)} turn{'s' * (len(branch.turns) != 1)}"
+        count = _count(branch.turns)
         common = "" if branch.present else f"{branch.shared} in common"
         rows.append((f"{'*' if branch.present else ' '} {number}", count, common, words))
     table(rows)
@@ -253,6 +255,10 @@ def export(state: KernelState, rest: str) -> None:
 def _check_tool(state: KernelState, name: str) -> None:
     if state.in_tool:
         raise BusyError(f"%ante {name} inside a tool call is refused", "Run it in a cell of its own.")
+
+
+def _count(turns: Sequence[Node]) -> str:
+    return f"{len(turns)} turn{'s' * (len(turns) != 1)}"
 
 
 def _last(turns: list[Node]) -> str:
