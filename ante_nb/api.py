@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.options import TurnOptions
+    from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.sessions import Resumed
     from ante_nb.agent.turn import Turn
 
@@ -108,7 +109,7 @@ async def ask_async(
 
 
 def _options(given: dict[str, Any]) -> TurnOptions:
-    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.errors import ConfigError
 
     if not isinstance(given["prompt"], str):

@@ -108,8 +108,8 @@ class Conversation:
         """
         from ante_nb.agent.compaction import summarise, summary_message, summary_text
         from ante_nb.agent.limits import Budget, limits_in_force
+        from ante_nb.agent.options import TurnOptions
         from ante_nb.agent.replay import taping
-        from ante_nb.agent.runtime import TurnOptions
         from ante_nb.agent.session import Node, node_id
         from ante_nb.agent.tasks import tasks_at, with_tasks
         from ante_nb.messages import Compacted

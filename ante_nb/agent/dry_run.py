@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ante_nb.agent.context import ContextReport
     from ante_nb.agent.host import Host
     from ante_nb.agent.limits import Limits
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.agent.plan import Plan
-    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.turn import Turn
     from ante_nb.providers.spec import Choice
 

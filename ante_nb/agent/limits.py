@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ante_nb.agent.context import Gauge
     from ante_nb.agent.host import Approval, ApprovalRequest, Host, Question
-    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.agent.session import Session
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message

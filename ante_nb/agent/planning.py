@@ -12,9 +12,10 @@ from ante_nb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.agent.permissions import Permissions
     from ante_nb.agent.plan import Plan
-    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.tools.base import Tool
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
-    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.options import TurnOptions
+    from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.turn import Turn
 
 __all__ = ["Failed", "MapResult", "map"]

@@ -78,7 +78,7 @@ def run_job(job: Job) -> Turn:
     """Run the turn of one item to its end; never raises for what a turn can end in."""
     from ante_nb.agent.drive import NoView, drive_blocking
     from ante_nb.agent.execution import Mailbox, TurnHandle
-    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.agent.options import TurnOptions
 
     runtime = _runtime(job)
     cwd = Path(job.cwd) if job.cwd and Path(job.cwd).is_dir() else Path.cwd()

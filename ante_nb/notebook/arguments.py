@@ -295,7 +295,7 @@ def _checked(found: argparse.Namespace) -> argparse.Namespace:
 
         found.data = parse_policy(found.data, "--data")
     if found.mode is not None:
-        from ante_nb.agent.runtime import parse_mode
+        from ante_nb.agent.options import parse_mode
 
         found.mode = parse_mode(found.mode)
     return found
@@ -316,8 +316,8 @@ def _limit(name: str, text: str) -> float:
 
 
 def options_of(found: argparse.Namespace) -> Any:
-    """The parsed flags as :class:`~ante_nb.agent.runtime.TurnOptions`."""
-    from ante_nb.agent.runtime import TurnOptions
+    """The parsed flags as :class:`~ante_nb.agent.options.TurnOptions`."""
+    from ante_nb.agent.options import TurnOptions
 
     return TurnOptions(
         provider=found.provider,

@@ -54,7 +54,7 @@ def choose(state: KernelState, what: str, value: str | None) -> None:
     Raises:
         ConfigError: no such provider, level or mode; the choice stays as it was.
     """
-    from ante_nb.agent.runtime import parse_mode
+    from ante_nb.agent.options import parse_mode
 
     choices = state.runtime.choices
     if value is not None:

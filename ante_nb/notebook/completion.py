@@ -189,7 +189,7 @@ def _levels(state: KernelState) -> list[str]:
 
 
 def _modes(state: KernelState) -> list[str]:
-    from ante_nb.agent.runtime import MODES
+    from ante_nb.agent.options import MODES
 
     return list(MODES)
 

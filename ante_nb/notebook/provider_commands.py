@@ -299,7 +299,7 @@ def live_models(
         ConfigError: no credential, or a provider without a list of its own.
     """
     from ante_nb.agent.connection import connect
-    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.agent.options import TurnOptions
 
     runtime = state.runtime
     settings = runtime.settings()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ante_nb.agent.execution import Mailbox, TurnHandle
-    from ante_nb.agent.runtime import TurnOptions
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.agent.turn import Turn
     from ante_nb.notebook.host import NotebookHost
     from ante_nb.notebook.interrupt import InterruptGuard

@@ -74,7 +74,8 @@ class KernelState:
     def runtime(self) -> Runtime:
         """Session, choices, connection; made on first use, so that loading the extension imports little."""
         if self._runtime is None:
-            from ante_nb.agent.runtime import Choices, Runtime
+            from ante_nb.agent.options import Choices
+            from ante_nb.agent.runtime import Runtime
 
             self._runtime = Runtime(kernelspec=Choices(**self.kernelspec), config=Choices(**self.configured))
         return self._runtime

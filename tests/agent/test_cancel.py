@@ -13,7 +13,7 @@ from support.chat_server import Reply, status, text, tool, tools, wait_for
 
 from ante_nb.agent.execution import TurnHandle
 from ante_nb.agent.host import Approval, ApprovalRequest
-from ante_nb.agent.runtime import TurnOptions
+from ante_nb.agent.options import TurnOptions
 from ante_nb.messages import TextDelta, ToolStarted, TurnEnded
 
 if TYPE_CHECKING:

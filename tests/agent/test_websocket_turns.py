@@ -9,7 +9,8 @@ import pytest
 from support.desk import DeskHost
 from support.ws_server import KEY, Dialogue, Fault, ResponsesServer, call, message, wait_until
 
-from ante_nb.agent.runtime import Runtime, TurnOptions
+from ante_nb.agent.options import TurnOptions
+from ante_nb.agent.runtime import Runtime
 from ante_nb.messages import Notice, Retract, TextDelta, TurnStarted
 
 if TYPE_CHECKING:

@@ -228,7 +228,7 @@ COMMANDS = (
 
 REPRS = """
 import ante_nb, copy, pprint
-from ante_nb.agent.runtime import TurnOptions
+from ante_nb.agent.options import TurnOptions
 from ante_nb.notebook.state import kernel_state
 from dataclasses import asdict
 state = kernel_state(get_ipython())

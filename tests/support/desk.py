@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ante_nb.agent.headless import execute, own_variables
 from ante_nb.agent.host import Approval, CellReport, Notebook
-from ante_nb.agent.runtime import Runtime, TurnOptions
+from ante_nb.agent.options import TurnOptions
+from ante_nb.agent.runtime import Runtime
 from ante_nb.agent.tools.environment import child_environment
 from support.ante import check_conversation, echo, point_at, words_of
 

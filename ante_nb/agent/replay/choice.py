@@ -9,8 +9,8 @@ from ante_nb.agent.replay import recording as files
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ante_nb.agent.options import Choices, TurnOptions
     from ante_nb.agent.replay.recording import Recording
-    from ante_nb.agent.runtime import Choices, TurnOptions
     from ante_nb.providers.catalog.load import Catalog
     from ante_nb.providers.spec import Choice
 

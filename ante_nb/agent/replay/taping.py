@@ -13,9 +13,10 @@ from ante_nb.redact import redact
 
 if TYPE_CHECKING:
     from ante_nb.agent.host import Host
+    from ante_nb.agent.options import TurnOptions
     from ante_nb.agent.replay.mode import Replay
     from ante_nb.agent.replay.tape import Tape
-    from ante_nb.agent.runtime import Runtime, TurnOptions
+    from ante_nb.agent.runtime import Runtime
     from ante_nb.agent.session import Node
     from ante_nb.agent.turn import Turn
     from ante_nb.messages import Message, Part

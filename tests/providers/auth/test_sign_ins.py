@@ -17,7 +17,8 @@ from support.signed_in import Person
 from support.ws_server import KEY, Dialogue, call, message, wait_until
 
 from ante_nb import errors as e
-from ante_nb.agent.runtime import Runtime, TurnOptions
+from ante_nb.agent.options import TurnOptions
+from ante_nb.agent.runtime import Runtime
 from ante_nb.messages import Notice
 from ante_nb.providers.auth.keys import KeyRing, KeyStore
 from ante_nb.providers.catalog.load import load_catalog
