@@ -328,7 +328,8 @@ class TurnLoop:
         turn.steps.append(step)
         turn.stop_reason = done.stop_reason
         self._count(step.usage)
-        self._gauge.measured(request.messages, step.usage)
+        # A replayed step uses nothing, but what it held was counted once: summaries are due where they were.
+        self._gauge.measured(request.messages, getattr(provider, "counted", None) or step.usage)
         if step.usage is None:
             self._plan.budget.tokens_unseen += self._gauge.used([*self._messages, done.message])
         self._add(done.message, usage=done.usage, stop_reason=done.stop_reason, step=step.id)

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.chat_server import Reply, status, text, thinking, tool
+from support.chat_server import Reply, status, text, thinking, tool, usage
+from support.small_model import describe_model
 
 from ante_nb.agent.host import Approval
 from ante_nb.agent.runtime import Runtime
@@ -308,3 +309,49 @@ async def test_a_provider_that_is_none_is_that_error_under_only(
     monkeypatch.setenv("ANTE_REPLAY", "only")
     turn = await desk.run("hello", provider="no-such-provider")
     assert type(turn.error).__name__ == "UnknownProviderError", turn.error
+
+
+async def test_a_summary_that_was_needed_is_replayed_with_its_turn(
+    desk: Desk, auto: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe_model(desk, context_limit=16_000)
+    desk.server.handler = lambda request: Reply(
+        text("Short: words." if "<transcript>" in str(request.body["messages"][-1]) else "An answer.")
+    )
+    prompts = [f"{number} " + f"word{number} " * 2_500 for number in range(6)]
+    first = [await desk.run(p, cell=str(n), tools="none") for n, p in enumerate(prompts)]
+    assert all(turn.status == "completed" for turn in first)
+    before, sent = files(desk), len(desk.server.chats)
+    assert any('"asides"' in data.decode() for data in before.values())
+    monkeypatch.setenv("ANTE_REPLAY", "only")
+    for _ in range(2):
+        await afresh(desk)
+        again = [await desk.run(p, cell=str(n), tools="none") for n, p in enumerate(prompts)]
+        assert [(turn.text, turn.error) for turn in again] == [("An answer.", None)] * 6
+        assert not warnings(desk), warnings(desk)
+    assert len(desk.server.chats) == sent and files(desk) == before
+
+
+async def test_what_the_vendor_counted_is_believed_in_a_replay_too(
+    desk: Desk, auto: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a summary is due that the recording does not have: by our own estimate the context is full."""
+    describe_model(desk, context_limit=20_000)
+
+    def handler(request: Any) -> Reply:
+        counted = len(json.dumps(request.body["messages"])) // 9
+        return Reply(
+            text("An answer."), usage(prompt_tokens=counted, completion_tokens=3, total_tokens=counted)
+        )
+
+    desk.server.handler = handler
+    prompts = ["Hello", *(f"{number} " + f"word{number} " * 2_500 for number in range(5))]
+    for number, prompt in enumerate(prompts):
+        assert (await desk.run(prompt, cell=str(number), tools="none")).status == "completed"
+    assert not any('"asides"' in data.decode() for data in files(desk).values())
+    await afresh(desk)
+    monkeypatch.setenv("ANTE_REPLAY", "only")
+    for number, prompt in enumerate(prompts):
+        turn = await desk.run(prompt, cell=str(number), tools="none")
+        assert (turn.text, turn.error) == ("An answer.", None)
+        assert not warnings(desk), warnings(desk)

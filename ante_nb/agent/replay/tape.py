@@ -236,15 +236,18 @@ class TapedModel:
         self._make = provider
         self._made: Any = None
         self.transport = ""
+        self.counted: Usage | None = None
+        """What the vendor counted when the step that was replayed last was recorded; it is not used again."""
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent]:
         said = self._tape.said(request.messages)
         step = self._tape.next(said)
         if step is not None:
-            self.transport = REPLAYED
+            self.transport, self.counted = REPLAYED, step.usage
             for event in events_of(Done(step.message, step.stop_reason, Usage())):
                 yield event
             return
+        self.counted = None
         self._tape.keep_context(request)
         provider = self._provider()
         try:
