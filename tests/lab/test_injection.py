@@ -115,6 +115,8 @@ CLICK = """() => {
         // A plain link is the person's own wish, and so is what JupyterLab makes a link of in plain text.
         if (!link) return;
         const plain = !link.closest('.jp-RenderedHTML, .ante-card') && link.closest('.jp-RenderedText');
+        // What looks like a path there, JupyterLab opens by a listener of its own.
+        if (plain) event.stopImmediatePropagation();
         if (plain || /^(https?:[/][/]|mailto:)/i.test(link.getAttribute('href') || '')) event.preventDefault();
     }, true);
     let count = 0;
