@@ -69,10 +69,10 @@ lab: $(STAMPS)/lab
 
 # Most tests wait more than they compute, so four files run at a time (JOBS=1: one). JupyterLab and
 # llama.cpp come after them, one by one: they would disturb each other's clocks. Real kernels, browsers and
-# processes on a busy machine: what fails is run a second time, and listed (R) if it passes then.
+# processes on a busy machine: what fails is run again, twice at most, and listed (R).
 JOBS ?= 4
 APART := tests/lab tests/local tests/frontends/test_same_transcript.py
-AGAIN := --reruns 1 -rR
+AGAIN := --reruns 2 -rR
 
 test: $(STAMPS)/dev
 ifeq ($(strip $(ARGS)),)
