@@ -61,9 +61,9 @@ class Runtime(SessionMoves, Conversation):
     last_models: dict[str, str] = field(default_factory=dict)
     """The model last used with each provider."""
     variable_policies: dict[str, DataPolicy] = field(default_factory=dict)
+    """Data policies of single variables; they rank above the one for all."""
     derived_variables: set[str] = field(default_factory=set)
     """What code of the model has made beside a variable with a closer policy."""
-    """Data policies of single variables; they rank above the one for all."""
     recording: str | None = None
     """What ``%ante record`` has chosen: ``auto``, ``off``."""
     unwatched: int = 0

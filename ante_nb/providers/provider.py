@@ -389,7 +389,7 @@ class Provider:
             raise problem
         logger.info("try %d failed: %s; next in %.1f s", call.budget.tries, problem, wait)
         when = f"in {wait:.0f} s" if wait >= 1 else "now"
-        return wait, f"{problem.message}. Trying again {when}."
+        return wait, f"{problem.message.rstrip('.')}. Trying again {when}."
 
     def _ask_again(self, call: _Call, done: Done) -> bool:
         """Whether the model said nothing at all, and may be asked once more."""
